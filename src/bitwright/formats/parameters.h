@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace bitwright {
+
+/// Scale and offset of one bucket: value = min + scale * level. Eight bytes in the file. Source: (D1).
+struct Bucket {
+  float scale = 1.0F;  ///< alpha
+  float min = 0.0F;    ///< beta
+  friend bool operator==(const Bucket&, const Bucket&) = default;
+};
+
+}  // namespace bitwright

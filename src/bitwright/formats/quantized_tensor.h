@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "bitwright/core/shape.h"
+#include "bitwright/formats/number_format.h"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace bitwright {
+
+/// Exact codes, their parameters, format and shape: what training hands over, what the packed file stores, what kernels are tested against.
+///
+/// Codes are stored as int32. `FixedPoint` codes are signed two's-complement integers; all other formats use 0 .. code_count-1.
+class QuantizedTensor {
+ public:
+  /// Requires: codes.size() == shape.element_count(); parameters' alternative fits the format. Throws: `Error(invalid_input)` otherwise and
+  /// for a code outside the format.
+  QuantizedTensor(NumberFormat format, Shape shape, std::vector<std::int32_t> codes, FormatParameters parameters);
+
+  [[nodiscard]] const NumberFormat& format() const noexcept { return format_; }
+  [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
+  [[nodiscard]] std::span<const std::int32_t> codes() const noexcept { return codes_; }
+  [[nodiscard]] const FormatParameters& parameters() const noexcept { return parameters_; }
+
+  /// Values of all codes, row-major. Exactness: the format's own formula in float32, no other rounding.
+  [[nodiscard]] std::vector<float> dequantize() const;
+  void dequantize_into(std::span<float> dst) const;
+
+  /// Bytes of the packed codes / of the parameters, as the packed file stores them.
+  [[nodiscard]] std::vector<std::byte> packed_codes() const;
+  [[nodiscard]] std::vector<std::byte> packed_parameters() const;
+  /// Rebuilds a tensor from what the two functions above wrote.
+  /// Throws: `Error(corrupt_file)` naming `source`: wrong length, a code outside the format, padding bits not zero, parameters not finite.
+  [[nodiscard]] static QuantizedTensor unpack(const NumberFormat& format, const Shape& shape, std::span<const std::byte> packed_codes,
+                                              std::span<const std::byte> packed_parameters, const std::string& source);
+
+  /// Storage in bits: packed codes / parameters, padding to whole bytes included.
+  [[nodiscard]] std::int64_t code_size_bits() const;
+  [[nodiscard]] std::int64_t parameter_size_bits() const;
+
+  friend bool operator==(const QuantizedTensor&, const QuantizedTensor&) = default;
+
+ private:
+  NumberFormat format_;
+  Shape shape_;
+  std::vector<std::int32_t> codes_;
+  FormatParameters parameters_;
+};
+
+/// Parameters the format derives from the values (INQ exponents, min/max per bucket, quantile points, ternary scales by T13).
+/// Throws: `Error(numerical)` when a value is NaN or infinite (names the index).
+[[nodiscard]] FormatParameters fit(const NumberFormat& format, std::span<const float> values);
+
+/// Codes of the values under given parameters.
+/// Rounding: formats that round to a grid (`FixedPoint`, `Uniform`) use `rounding`; `PowerOfTwo`, `Ternary` and `Codebook` have their own
+/// rule and ignore it. Throws: `Error(numerical)` on NaN, and on infinity where the format does not saturate.
+[[nodiscard]] std::vector<std::int32_t> encode(const NumberFormat& format, const FormatParameters& parameters, std::span<const float> values,
+                                               const RoundingContext& rounding);
+
+/// `fit` then `encode`.
+[[nodiscard]] QuantizedTensor quantize(const NumberFormat& format, const Shape& shape, std::span<const float> values,
+                                       const RoundingContext& rounding = {});
+
+}  // namespace bitwright
