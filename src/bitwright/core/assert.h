@@ -15,5 +15,4 @@ AssertHandler set_assert_handler(AssertHandler handler) noexcept;
 }  // namespace bitwright
 
 /// States what no input can make false. What input can make false is an `Error`, not an assertion.
-#define BITWRIGHT_ASSERT(expression) \
-  ((expression) ? static_cast<void>(0) : ::bitwright::assert_failed(#expression, __FILE__, __LINE__))
+#define BITWRIGHT_ASSERT(expression) ((expression) ? static_cast<void>(0) : ::bitwright::assert_failed(#expression, __FILE__, __LINE__))

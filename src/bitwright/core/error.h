@@ -12,14 +12,14 @@ namespace bitwright {
 
 /// What kind of failure ended an operation. Each code has exactly one exit code (`exit_code`).
 enum class ErrorCode {
-  check_failed,    ///< a check the user asked for said no               -> exit 1
-  usage,           ///< the command, recipe or argument makes no sense   -> exit 2
-  invalid_input,   ///< an input file or tensor is wrong                 -> exit 3
-  corrupt_file,    ///< a file is damaged, truncated or from the future  -> exit 3
-  unsupported,     ///< well formed, but nothing here can do it          -> exit 3
-  io,              ///< the operating system refused to read or write    -> exit 4
-  numerical,       ///< a loss or weight stopped being finite            -> exit 5
-  internal,        ///< a defect in bitwright                            -> exit 70
+  check_failed,   ///< a check the user asked for said no               -> exit 1
+  usage,          ///< the command, recipe or argument makes no sense   -> exit 2
+  invalid_input,  ///< an input file or tensor is wrong                 -> exit 3
+  corrupt_file,   ///< a file is damaged, truncated or from the future  -> exit 3
+  unsupported,    ///< well formed, but nothing here can do it          -> exit 3
+  io,             ///< the operating system refused to read or write    -> exit 4
+  numerical,      ///< a loss or weight stopped being finite            -> exit 5
+  internal,       ///< a defect in bitwright                            -> exit 70
 };
 
 /// The only exception bitwright's libraries throw.

@@ -71,7 +71,7 @@ std::uint64_t Rng::below(std::uint64_t index, std::uint64_t bound) const noexcep
 
 double Rng::normal(std::uint64_t index) const noexcept {
   const auto words = block(index);
-  const double u = ((std::uint64_t{words[0]} << 21 | words[1] >> 11) + 1) * 0x1.0p-53;  // in (0, 1]: log is finite
+  const double u = static_cast<double>((std::uint64_t{words[0]} << 21 | words[1] >> 11) + 1) * 0x1.0p-53;  // in (0, 1]: log is finite
   const double v = words[2] * 0x1.0p-32;
   return std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * std::numbers::pi * v);
 }

@@ -19,10 +19,11 @@ std::int64_t Shape::element_count() const {
   std::int64_t count = 1;
   for (const std::int64_t dim : dims_) {
     if (dim < 0) {
-      fail(ErrorCode::invalid_input, "shape {}: an extent is not known or negative (found {}, need at least 0); give every extent", to_string(), dim);
+      fail(ErrorCode::invalid_input, "shape {}: an extent is not known or negative (found {}, need at least 0); give every extent.",
+           to_string(), dim);
     }
     if (dim != 0 && count > kMaxElements / dim) {
-      fail(ErrorCode::invalid_input, "shape {}: too many elements (need at most 2^62); check the extents", to_string());
+      fail(ErrorCode::invalid_input, "shape {}: too many elements (need at most 2^62); check the extents.", to_string());
     }
     count *= dim;
   }

@@ -8,8 +8,8 @@
 namespace bitwright {
 
 struct SubprocessResult {
-  int exit_status = 0;      ///< exit code, or 128 + signal
-  std::string output;       ///< stdout and stderr together, at most the last 4096 bytes
+  int exit_status = 0;  ///< exit code, or 128 + signal
+  std::string output;   ///< stdout and stderr together, at most the last 4096 bytes
 };
 
 /// Runs a program found on PATH, without a shell, and waits for it.
