@@ -18,7 +18,7 @@ extern char** environ;
 namespace bitwright {
 namespace {
 
-constexpr std::size_t kKeptOutput = 4096;
+constexpr std::size_t kKeptOutput = 65536;
 
 [[noreturn]] void fail_to_start(const std::string& program, int error) {
   fail(ErrorCode::io, "{}: cannot start the program ({}); install it or check PATH.", program, std::generic_category().message(error));
@@ -39,7 +39,7 @@ class FileActions {
 
 }  // namespace
 
-SubprocessResult run_subprocess(const std::vector<std::string>& arguments, const std::filesystem::path& working_folder) {
+SubprocessResult run_subprocess(const std::vector<std::string>& arguments, const std::filesystem::path& working_folder, KeptStreams kept) {
   BITWRIGHT_ASSERT(!arguments.empty());
   if (!working_folder.empty() && !std::filesystem::is_directory(working_folder)) {
     fail(ErrorCode::io, "{}: cannot work in this folder (found no folder, need one); make it first.", working_folder.string());
@@ -51,7 +51,7 @@ SubprocessResult run_subprocess(const std::vector<std::string>& arguments, const
   FileActions actions;
   ::posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_adddup2(actions.get(), write_end, STDOUT_FILENO);
-  ::posix_spawn_file_actions_adddup2(actions.get(), write_end, STDERR_FILENO);
+  if (kept == KeptStreams::stdout_and_stderr) ::posix_spawn_file_actions_adddup2(actions.get(), write_end, STDERR_FILENO);
   if (!working_folder.empty()) ::posix_spawn_file_actions_addchdir_np(actions.get(), working_folder.c_str());
 
   std::vector<char*> argv;
