@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bitwright/core/error.h"
+#include "bitwright/model/limits.h"
+#include "bitwright/model/ops/shape_rule.h"
+#include "bitwright/model/slice_range.h"
+
+#include <algorithm>
+
+namespace bitwright {
+
+// [d0, d1, ...] -> [d0 ... d(axis-1), d(axis) ...].
+std::vector<Shape> infer_flatten(const Node& node, std::span<const Shape> inputs) {
+  shape_checks::allow_attributes(node, {"axis"});
+  const Shape& src = inputs[0];
+  const std::int64_t axis = node.int_attribute("axis", 1);
+  const auto rank = static_cast<std::int64_t>(src.rank());
+  if (axis < -rank || axis > rank) {
+    fail(ErrorCode::invalid_input, "node \"{}\": axis is outside the tensor (found {}, need {} to {}); check the graph.", node.name, axis,
+         -rank, rank);
+  }
+  const auto split = static_cast<std::ptrdiff_t>(axis < 0 ? axis + rank : axis);
+  const std::vector<std::int64_t> rows(src.dims().begin(), src.dims().begin() + split);
+  const std::vector<std::int64_t> columns(src.dims().begin() + split, src.dims().end());
+  return {Shape{Shape(rows).element_count(), Shape(columns).element_count()}};
+}
+
+// `pads` holds the begin of every axis, then the end of every axis; only constant padding, with `value`.
+std::vector<Shape> infer_pad(const Node& node, std::span<const Shape> inputs) {
+  shape_checks::allow_attributes(node, {"mode", "pads", "value"});
+  const std::string mode = node.string_attribute("mode", "constant");
+  if (mode != "constant") {
+    fail(ErrorCode::unsupported, "node \"{}\": this padding mode is not supported (found {}, need constant); rewrite the node.", node.name,
+         mode);
+  }
+  (void)node.float_attribute("value", 0.0F);
+  const Shape& src = inputs[0];
+  const std::vector<std::int64_t> pads = node.ints_attribute("pads", {});
+  if (pads.size() != 2 * src.rank()) {
+    fail(ErrorCode::invalid_input, "node \"{}\": attribute \"pads\" has the wrong number of values (found {}, need {}); check the graph.",
+         node.name, pads.size(), 2 * src.rank());
+  }
+  std::vector<std::int64_t> dims = src.dims();
+  for (std::size_t i = 0; i < pads.size(); ++i) {
+    if (pads[i] < 0 || pads[i] > limits::kMaxExtent) {
+      fail(ErrorCode::unsupported, "node \"{}\": this pad is not supported (found {}, need 0 to {}); use Slice to crop.", node.name,
+           pads[i], limits::kMaxExtent);
+    }
+    dims[i % src.rank()] += pads[i];
+  }
+  return {Shape(std::move(dims))};
+}
+
+std::vector<Shape> infer_slice(const Node& node, std::span<const Shape> inputs) {
+  shape_checks::allow_attributes(node, {"axes", "ends", "starts", "steps"});
+  std::vector<std::int64_t> dims = inputs[0].dims();
+  const std::vector<SliceRange> ranges = slice_ranges(node, inputs[0]);
+  for (std::size_t axis = 0; axis < dims.size(); ++axis) dims[axis] = ranges[axis].count;
+  return {Shape(std::move(dims))};
+}
+
+}  // namespace bitwright
