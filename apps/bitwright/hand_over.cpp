@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hand_over.h"
+
+#include "bitwright/core/error.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+namespace bitwright::apps {
+
+void hand_over(std::string_view verb, char** arguments) {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) fail(ErrorCode::io, "{}: cannot find this program's own folder ({}); is /proc mounted?", verb, error.message());
+  const std::filesystem::path trainer = self.parent_path() / "bitwright-train";
+  ::execv(trainer.c_str(), arguments);
+  if (errno == ENOENT) {
+    fail(ErrorCode::io,
+         "{}: the training program is missing (found no file {}, need `bitwright-train` beside `bitwright`); build with "
+         "-DBITWRIGHT_TRAIN=ON or copy it there.",
+         verb, trainer.string());
+  }
+  fail(ErrorCode::io, "{}: cannot start {} ({}); check its permissions.", verb, trainer.string(), std::strerror(errno));
+}
+
+}  // namespace bitwright::apps
