@@ -7,9 +7,9 @@ namespace bitwright {
 
 /// How far quantized values lie from the originals. Accumulated in double.
 struct QuantizationError {
-  double max_abs = 0.0;        ///< largest |q - v|
-  double mean_squared = 0.0;   ///< mean (q - v)^2
-  double sqnr_db = 0.0;        ///< 10 log10(sum v^2 / sum (q - v)^2); +infinity when equal
+  double max_abs = 0.0;       ///< largest |q - v|
+  double mean_squared = 0.0;  ///< mean (q - v)^2
+  double sqnr_db = 0.0;       ///< 10 log10(sum v^2 / sum (q - v)^2); +infinity when equal
 };
 
 /// Requires: both spans have the same size.

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 namespace bitwright {
 
@@ -11,6 +10,13 @@ struct Bucket {
   float scale = 1.0F;  ///< alpha
   float min = 0.0F;    ///< beta
   friend bool operator==(const Bucket&, const Bucket&) = default;
+};
+
+/// Codes that mean something, both ends included.
+struct CodeRange {
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+  friend bool operator==(const CodeRange&, const CodeRange&) = default;
 };
 
 }  // namespace bitwright

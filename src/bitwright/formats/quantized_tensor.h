@@ -50,14 +50,14 @@ class QuantizedTensor {
 };
 
 /// Parameters the format derives from the values (INQ exponents, min/max per bucket, quantile points, ternary scales by T13).
-/// Throws: `Error(numerical)` when a value is NaN or infinite (names the index).
+/// Throws: `Error(numerical)` when a value is NaN or infinite (names the index); `FixedPoint`, which saturates, refuses only NaN.
 [[nodiscard]] FormatParameters fit(const NumberFormat& format, std::span<const float> values);
 
 /// Codes of the values under given parameters.
 /// Rounding: formats that round to a grid (`FixedPoint`, `Uniform`) use `rounding`; `PowerOfTwo`, `Ternary` and `Codebook` have their own
 /// rule and ignore it. Throws: `Error(numerical)` on NaN, and on infinity where the format does not saturate.
-[[nodiscard]] std::vector<std::int32_t> encode(const NumberFormat& format, const FormatParameters& parameters, std::span<const float> values,
-                                               const RoundingContext& rounding);
+[[nodiscard]] std::vector<std::int32_t> encode(const NumberFormat& format, const FormatParameters& parameters,
+                                               std::span<const float> values, const RoundingContext& rounding);
 
 /// `fit` then `encode`.
 [[nodiscard]] QuantizedTensor quantize(const NumberFormat& format, const Shape& shape, std::span<const float> values,

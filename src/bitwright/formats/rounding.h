@@ -28,7 +28,8 @@ struct RoundingContext {
 };
 
 /// Rounds `scaled` (already divided by the step) to an integer; `index` addresses the draw of stochastic rounding.
-/// Equation: (G3), (G4), (G6). Requires: `scaled` is finite and |scaled| < 2^52.
+/// Equation: (G3), (G4), (G5) in the form (G6), so (G7) holds; exact ties and fractions, whatever the sign. Requires: `scaled` is finite
+/// and |scaled| < 2^52.
 [[nodiscard]] double round_scaled(double scaled, const RoundingContext& context, std::uint64_t index);
 
 }  // namespace bitwright
