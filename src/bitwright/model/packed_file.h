@@ -24,11 +24,12 @@ namespace bitwright {
 void save_packed(const std::filesystem::path& path, const Model& model);
 [[nodiscard]] Model load_packed(const std::filesystem::path& path);
 
-/// Bytes each weight takes in the file (codes + parameters + its directory entry), for `inspect`.
+/// Bytes each weight takes in the file, for `inspect`; its name stands once in the string table and is not counted here.
 struct PackedWeightSize {
   std::string name;
   std::int64_t code_bytes = 0;
   std::int64_t parameter_bytes = 0;
+  std::int64_t directory_bytes = 0;  ///< its entry in the weight section
 };
 [[nodiscard]] std::vector<PackedWeightSize> packed_weight_sizes(const Model& model);
 
