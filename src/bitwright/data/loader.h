@@ -14,24 +14,24 @@ namespace bitwright {
 
 /// Changes drawn anew for every (seed, epoch, sample).
 struct Augmentation {
-  int pad_crop = 0;                 ///< pad by this many zero pixels on each side, then crop the original size at random
-  double flip_probability = 0.0;    ///< mirror left-right
+  int pad_crop = 0;               ///< pad by this many zero pixels on each side, then crop the original size at random
+  double flip_probability = 0.0;  ///< mirror left-right
   friend bool operator==(const Augmentation&, const Augmentation&) = default;
 };
 
 struct LoaderOptions {
   std::int64_t batch = 64;
   std::uint64_t seed = 1;
-  int workers = 1;                  ///< threads that decode and augment; the batches are the same for any number
+  int workers = 1;  ///< threads that decode and augment; the batches are the same for any number
   Augmentation augmentation;
-  std::vector<float> mean, std;     ///< per channel, on pixels / 255; empty = 0 / 1
+  std::vector<float> mean, std;  ///< per channel, on pixels / 255; empty = 0 / 1
   enum class Order { shuffled, as_stored } order = Order::shuffled;
   enum class LastBatch { keep, drop } last_batch = LastBatch::keep;
 };
 
 /// One batch, ready for a network. Padded pixels get the value of pixel 0 after normalization.
 struct Batch {
-  std::vector<float> images;          ///< NCHW
+  std::vector<float> images;  ///< NCHW
   std::vector<std::int64_t> labels;
   std::vector<std::int64_t> indices;  ///< of the samples in the data set
   std::int64_t size = 0;
