@@ -39,17 +39,17 @@ void Progress::update(std::int64_t done, std::string_view note) {
   done_ = done;
   note_ = note;
   const auto interval = is_terminal_ ? std::chrono::steady_clock::duration(kTerminalInterval) : kPlainInterval;
-  if (std::chrono::steady_clock::now() - last_draw_ >= interval) draw(false);
+  if (std::chrono::steady_clock::now() - last_draw_ >= interval) draw(Line::more);
 }
 
 void Progress::finish(std::string_view note) {
   if (finished_) return;
   note_ = note;
-  draw(true);
+  draw(Line::last);
   finished_ = true;
 }
 
-void Progress::draw(bool last) {
+void Progress::draw(Line which) {
   last_draw_ = std::chrono::steady_clock::now();
   const double seconds = std::chrono::duration<double>(last_draw_ - start_).count();
   const double share = total_ > 0 ? std::clamp(static_cast<double>(done_) / static_cast<double>(total_), 0.0, 1.0) : 0.0;
@@ -62,7 +62,7 @@ void Progress::draw(bool last) {
                         std::string(static_cast<std::size_t>(kBarWidth - filled), '.'));
   }
   line += fmt::format(" {:3.0f} % {}/{} {}, {} {}/s", std::floor(100.0 * share), done_, total_, unit_, format_rate(rate), unit_);
-  if (last) {
+  if (which == Line::last) {
     line += ", took " + format_duration(seconds);
   } else if (rate > 0.0) {
     line += ", " + format_duration(static_cast<double>(std::max<std::int64_t>(0, total_ - done_)) / rate) + " left";
@@ -71,7 +71,7 @@ void Progress::draw(bool last) {
 
   // On a terminal: back to the start of the line, then erase what a longer line before left behind.
   if (is_terminal_) {
-    std::fprintf(stream_, "\r%s\x1b[K%s", line.c_str(), last ? "\n" : "");
+    std::fprintf(stream_, "\r%s\x1b[K%s", line.c_str(), which == Line::last ? "\n" : "");
   } else {
     std::fprintf(stream_, "%s\n", line.c_str());
   }

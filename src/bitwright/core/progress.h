@@ -26,7 +26,8 @@ class Progress {
   void finish(std::string_view note);
 
  private:
-  void draw(bool last);
+  enum class Line { more, last };
+  void draw(Line which);
   std::FILE* stream_;
   std::string title_;
   std::int64_t total_;
