@@ -78,6 +78,7 @@ Image read_jpeg(const Source& source) {
   if (tjDecompressHeader3(decoder.handle, data, size, &width, &height, &subsampling, &color_space) != 0) {
     fail_corrupt(source, "JPEG", tjGetErrorStr2(decoder.handle));
   }
+  if (width < 1 || height < 1) fail_corrupt(source, "JPEG", "its header ends too early");
   check_extent(source, width, height);
   if (color_space == TJCS_CMYK || color_space == TJCS_YCCK) {
     fail(ErrorCode::unsupported, "{}: the JPEG file has four color components (CMYK); convert it to RGB.", source.name);
