@@ -116,6 +116,7 @@ int run(const Program& program, int argc, char** argv) {
 
   CLI::App app{"Trains neural networks down to a few bits per weight and runs them fast.", std::string(kName)};
   app.get_formatter()->column_width(32);
+  app.get_formatter()->label("REQUIRED", "(required)");
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
   app.get_formatter()->label("Subcommands", "Commands");
   app.set_help_flag("-h,--help", "Print this help and exit");
@@ -160,6 +161,9 @@ int run_program(const Program& program, int argc, char** argv) noexcept {
   } catch (const Error& error) {
     say_failure(kName, error.message());
     return exit_code(error.code());
+  } catch (const Interrupted& interrupted) {
+    say_failure(kName, interrupted.message);
+    return interrupted.exit_code;
   } catch (const std::bad_alloc&) {
     say_failure(kName, "out of memory; choose a smaller batch or model, or free some memory.");
   } catch (const std::exception& error) {

@@ -28,6 +28,12 @@ struct Program {
   void (*hand_over)(std::string_view verb, char** arguments) = nullptr;
 };
 
+/// Thrown by a verb that ends on a signal: the program says `message` on stderr and exits with `exit_code` (128 + signal).
+struct Interrupted {
+  int exit_code;
+  std::string message;
+};
+
 /// Parses the command line, runs the verb, and turns every failure into one line on stderr.
 /// Ensures: returns a documented exit code (docs/cli.md); nothing is thrown.
 [[nodiscard]] int run_program(const Program& program, int argc, char** argv) noexcept;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The published numbers: the tables in README.md and docs/results.md are what results/ says, and results/ is what the packed networks give.
+#include "bitwright/core/error.h"
 #include "bitwright/core/file.h"
 #include "bitwright/data/dataset.h"
 #include "bitwright/model/packed_file.h"

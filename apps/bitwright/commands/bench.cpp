@@ -157,7 +157,7 @@ void bench(const BenchOptions& options) {
 
 Action declare_bench(CLI::App& app) {
   auto options = std::make_shared<BenchOptions>();
-  app.add_option("MODEL", options->model, kModelHelp)->required()->type_name(" ");
+  app.add_option("MODEL", options->model, kModelHelp)->required()->type_name("");
   app.add_option("--against", options->against, "Measure this model too, run by run in turn, and print the ratio")->type_name("MODEL");
   app.add_option("--batch", options->batch, "Images per run (default: 1)")->type_name("N")->check(CLI::Range(1, 65536));
   app.add_option("--threads", options->threads, "Threads (default: 1)")->type_name("N")->check(CLI::Range(1, 1024));

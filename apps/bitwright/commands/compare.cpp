@@ -22,7 +22,9 @@ void compare(const CompareOptions& options) {
   }
   std::string document = "[";
   for (const std::filesystem::path& folder : folders) {
-    Metrics facts = Run::open(folder).summary();
+    const Run run = Run::open(folder);
+    // A run without its verdict is not finished: it keeps its row.
+    Metrics facts = std::filesystem::exists(folder / "summary.json") ? run.summary() : Metrics{};
     facts["run"] = folder.string();
     document += (document.size() > 1 ? ",\n " : "\n ") + to_json_line(facts);
   }
@@ -33,7 +35,7 @@ void compare(const CompareOptions& options) {
 
 Action declare_compare(CLI::App& app) {
   auto options = std::make_shared<CompareOptions>();
-  app.add_option("RUN", options->runs, "Run folders")->required()->type_name(" ");
+  app.add_option("RUN", options->runs, "Run folders")->required()->type_name("");
   app.add_flag("--json", options->json, "Print one JSON document: an array with each run's summary");
   return [options] { compare(*options); };
 }

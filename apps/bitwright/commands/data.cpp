@@ -65,7 +65,7 @@ Action declare_data(CLI::App& app) {
   CLI::App* get = app.add_subcommand("get", "Bring a data set to the cache folder, checked by SHA-256")->group("Commands");
   CLI::App* check =
       app.add_subcommand("check", "Check size and SHA-256 of a data set's files; exit code 1 when one is not ok")->group("Commands");
-  for (CLI::App* verb : {get, check}) verb->add_option("NAME", options->name, "Name of the data set")->required()->type_name(" ");
+  for (CLI::App* verb : {get, check}) verb->add_option("NAME", options->name, "Name of the data set")->required()->type_name("");
   for (CLI::App* verb : {list, get, check}) verb->add_flag("--json", options->json, "Print one JSON document");
   return [options, list, get, check] {
     if (list->parsed()) list_datasets(*options);

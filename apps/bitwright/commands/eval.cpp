@@ -98,7 +98,7 @@ void eval(const EvalOptions& options) {
 
 Action declare_eval(CLI::App& app) {
   auto options = std::make_shared<EvalOptions>();
-  app.add_option("MODEL", options->model, kModelHelp)->required()->type_name(" ");
+  app.add_option("MODEL", options->model, kModelHelp)->required()->type_name("");
   app.add_option("--data", options->data, "Data set, as in `bitwright data list`")->required()->type_name("NAME");
   app.add_option("--split", options->split, "train or test (default: test)")->type_name("SPLIT");
   app.add_option("--threads", options->threads, "Threads to use (default: all processors)")->type_name("N")->check(CLI::Range(1, 1024));

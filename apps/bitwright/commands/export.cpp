@@ -39,7 +39,7 @@ void export_model(const ExportOptions& options) {
 
 Action declare_export(CLI::App& app) {
   auto options = std::make_shared<ExportOptions>();
-  app.add_option("MODEL", options->model, kModelHelp)->required()->type_name(" ");
+  app.add_option("MODEL", options->model, kModelHelp)->required()->type_name("");
   app.add_option("-o,--output", options->output, "out.safetensors (weights as float32) or out.bw (packed)")->required()->type_name("FILE");
   return [options] { export_model(*options); };
 }

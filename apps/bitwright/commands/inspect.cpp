@@ -126,7 +126,7 @@ void inspect(const InspectOptions& options) {
 
 Action declare_inspect(CLI::App& app) {
   auto options = std::make_shared<InspectOptions>();
-  app.add_option("MODEL", options->model, kModelHelp)->required()->type_name(" ");
+  app.add_option("MODEL", options->model, kModelHelp)->required()->type_name("");
   app.add_flag("--json", options->json, "Print one JSON document");
   return [options] { inspect(*options); };
 }

@@ -68,8 +68,8 @@ void run(const RunOptions& options) {
 
 Action declare_run(CLI::App& app) {
   auto options = std::make_shared<RunOptions>();
-  app.add_option("MODEL", options->model, kModelHelp)->required()->type_name(" ");
-  app.add_option("IMAGE", options->images, "PNG, JPEG, PGM or PPM files, scaled to the model's input")->required()->type_name(" ");
+  app.add_option("MODEL", options->model, kModelHelp)->required()->type_name("");
+  app.add_option("IMAGE", options->images, "PNG, JPEG, PGM or PPM files, scaled to the model's input")->required()->type_name("");
   app.add_option("--top", options->top, "Classes to show (default: 5)")->type_name("N")->check(CLI::Range(1, 100000));
   app.add_flag("--json", options->json, "Print one JSON document");
   return [options] { run(*options); };

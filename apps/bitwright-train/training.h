@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "bitwright/train/recipe.h"
+#include "common/program.h"
+
+#include <string>
+
+namespace bitwright::apps {
+
+/// What both training verbs take beside the recipe.
+struct TrainingOptions {
+  std::string run_folder;
+  std::string output;  ///< packed file to write beside RUN/model.bw; empty = none
+  bool resume = false;
+  bool json = false;
+};
+
+/// Adds --run, --resume and --json.
+void declare_training_options(CLI::App& app, TrainingOptions& options);
+
+/// Runs a recipe to its end with a progress bar on stderr, then prints accuracy, bytes, bits per weight and path.
+///
+/// Everything that can be refused is refused before the run folder is made.
+/// Throws: as `run_training`; `Interrupted` after SIGINT or SIGTERM, with the checkpoint written.
+void run_recipe(const Recipe& recipe, const TrainingOptions& options);
+
+}  // namespace bitwright::apps
