@@ -20,9 +20,11 @@ std::vector<Shape> infer_conv(const Node& node, std::span<const Shape> inputs) {
          "node \"{}\": attribute \"group\" does not divide the channels (found {}, need a divisor of {}); check the graph.", node.name,
          group, channels);
   }
-  require_weight_shape(node, 1, weight, Shape{Shape::kDynamic, channels / group, Shape::kDynamic, Shape::kDynamic});
+  // A stated kernel is part of what the weight must be, and of the message; an omitted one is the weight's.
+  std::vector<std::int64_t> kernel = node.ints_attribute("kernel_shape", {Shape::kDynamic, Shape::kDynamic});
+  kernel.resize(2, Shape::kDynamic);
+  require_weight_shape(node, 1, weight, Shape{Shape::kDynamic, channels / group, kernel[0], kernel[1]});
   const Window window = read_window(node, &weight);
-  require_weight_shape(node, 1, weight, Shape{Shape::kDynamic, channels / group, window.kernel[0], window.kernel[1]});
   if (weight[0] % group != 0) {
     fail(ErrorCode::invalid_input,
          "node \"{}\": weight \"{}\" has output channels that do not divide into groups (found {}, need a multiple of {}); {}", node.name,

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "bitwright/model/model.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace bitwright::test {
+
+/// One fully connected layer "fc" of 2 x 3 weights, with a float bias, a transform, class names and a note.
+inline Model tiny_model(Weight fc_weight) {
+  Model model;
+  model.graph.name = "tiny";
+  model.graph.inputs = {{.name = "input", .shape = Shape{Shape::kDynamic, 3}}};
+  model.graph.nodes = {Node{.name = "fc",
+                            .op = Op::Gemm,
+                            .inputs = {"input", "fc.weight", "fc.bias"},
+                            .outputs = {"logits"},
+                            .attributes = {{"transB", std::int64_t{1}}}}};
+  model.graph.outputs = {"logits"};
+  model.weights.emplace("fc.weight", std::move(fc_weight));
+  model.weights.emplace("fc.bias", FloatTensor{Shape{2}, {0.5F, -1.0F}});
+  model.input_transform.mean = {0.25F, 0.5F, 0.75F};
+  model.class_names = {"no", "yes"};
+  model.notes = {{"method", "golden"}};
+  return model;
+}
+
+/// A `tiny_model` per number format, and the values its weights stand for, written out by hand.
+struct TinyCase {
+  std::string name;
+  Weight weight;
+  std::vector<float> values;
+};
+
+inline std::vector<TinyCase> tiny_cases() {
+  const Shape shape{2, 3};
+  const auto codes = [&shape](NumberFormat format, std::vector<std::int32_t> stored, FormatParameters parameters) {
+    return Weight(QuantizedTensor(std::move(format), shape, std::move(stored), std::move(parameters)));
+  };
+  std::vector<TinyCase> cases;
+  cases.push_back({"float32", FloatTensor{shape, {1.5F, -0.25F, 0.0F, 3.0F, -2.0F, 0.125F}}, {1.5F, -0.25F, 0.0F, 3.0F, -2.0F, 0.125F}});
+  cases.push_back({"fixed",
+                   codes(FixedPoint{2, 6}, {-128, 127, 0, 1, -1, 64}, FixedPoint::Parameters{}),
+                   {-2.0F, 1.984375F, 0.0F, 0.015625F, -0.015625F, 1.0F}});
+  cases.push_back({"pow2",
+                   codes(PowerOfTwo{3}, {0, 1, 2, 3, 4, 0}, PowerOfTwo::Parameters{.exp_max = 0, .exp_min = -1}),
+                   {0.0F, 0.5F, -0.5F, 1.0F, -1.0F, 0.0F}});
+  cases.push_back({"ternary",
+                   codes(Ternary{}, {0, 1, 2, 1, 2, 0}, Ternary::Parameters{.positive_scale = 0.75F, .negative_scale = 0.5F}),
+                   {0.0F, 0.75F, -0.5F, 0.75F, -0.5F, 0.0F}});
+  cases.push_back({"uniform",
+                   codes(Uniform{2, 4}, {0, 1, 2, 3, 0, 3}, Uniform::Parameters{{{3.0F, -1.0F}, {0.75F, 0.25F}}}),
+                   {-1.0F, 0.0F, 1.0F, 2.0F, 0.25F, 1.0F}});
+  cases.push_back(
+      {"codebook",
+       codes(Codebook{4, 4}, {0, 1, 2, 3, 1, 2}, Codebook::Parameters{{0.0F, 0.25F, 0.5F, 1.0F}, {{2.0F, -1.0F}, {1.0F, 0.0F}}}),
+       {-1.0F, -0.5F, 0.0F, 1.0F, 0.25F, 0.5F}});
+  return cases;
+}
+
+/// A graph with every operator of ops.inc, on images of 2 x 4 x 4.
+inline Model every_operator_model() {
+  using Ints = std::vector<std::int64_t>;
+  Model model;
+  model.graph.name = "every-operator";
+  model.graph.inputs = {{.name = "input", .shape = Shape{Shape::kDynamic, 2, 4, 4}}};
+  const auto add = [&model](std::string name, Op op, std::vector<std::string> inputs, std::map<std::string, Attribute> attributes) {
+    model.graph.nodes.push_back(
+        Node{.name = name, .op = op, .inputs = std::move(inputs), .outputs = {name}, .attributes = std::move(attributes)});
+  };
+  const auto weight = [&model](const std::string& name, Shape shape, float first, float step) {
+    std::vector<float> values(static_cast<std::size_t>(shape.element_count()));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = first + step * static_cast<float>(i % 16);
+    model.weights.emplace(name, FloatTensor{std::move(shape), std::move(values)});
+    return name;
+  };
+  add("conv", Op::Conv, {"input", weight("conv.weight", Shape{4, 1, 3, 3}, -1.0F, 0.125F), weight("conv.bias", Shape{4}, 0.5F, 0.25F)},
+      {{"kernel_shape", Ints{3, 3}},
+       {"pads", Ints{1, 1, 1, 1}},
+       {"strides", Ints{1, 1}},
+       {"dilations", Ints{1, 1}},
+       {"group", std::int64_t{2}}});
+  add("bn", Op::BatchNormalization,
+      {"conv", weight("bn.weight", Shape{4}, 1.0F, 0.5F), weight("bn.bias", Shape{4}, -0.5F, 0.25F),
+       weight("bn.running_mean", Shape{4}, 0.25F, 0.125F), weight("bn.running_var", Shape{4}, 1.0F, 0.5F)},
+      {{"epsilon", 1e-5F}});
+  add("relu", Op::Relu, {"bn"}, {});
+  add("maxpool", Op::MaxPool, {"relu"}, {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}, {"ceil_mode", std::int64_t{1}}});
+  add("avgpool", Op::AveragePool, {"relu"},
+      {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}, {"auto_pad", std::string("NOTSET")}, {"count_include_pad", std::int64_t{1}}});
+  add("add", Op::Add, {"maxpool", "avgpool"}, {});
+  add("slice", Op::Slice, {"add"}, {{"starts", Ints{0, 0}}, {"ends", Ints{2, 1}}, {"axes", Ints{1, 2}}, {"steps", Ints{1, 2}}});
+  add("pad", Op::Pad, {"slice"}, {{"pads", Ints{0, 1, 0, 0, 0, 1, 1, 0}}, {"value", -0.5F}});
+  add("dropout", Op::Dropout, {"pad"}, {{"ratio", 0.25F}});
+  add("gap", Op::GlobalAveragePool, {"dropout"}, {});
+  add("flatten", Op::Flatten, {"gap"}, {{"axis", std::int64_t{1}}});
+  add("fc", Op::Gemm, {"flatten", weight("fc.weight", Shape{3, 4}, 0.75F, -0.125F)}, {{"transB", std::int64_t{1}}});
+  add("softmax", Op::Softmax, {"fc"}, {{"axis", std::int64_t{-1}}});
+  model.graph.outputs = {"softmax"};
+  model.class_names = {"a", "b", "c"};
+  return model;
+}
+
+}  // namespace bitwright::test
