@@ -1,4 +1,4 @@
-high - low + 1 == exponents  // SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: Apache-2.0
 #include "bitwright/model/grid.h"
 
 #include "bitwright/core/error.h"
@@ -73,7 +73,7 @@ high - low + 1 == exponents  // SPDX-License-Identifier: Apache-2.0
     return first_refused(values, fmt::format("0 or +-2^n, {} <= n <= {}", low, high), [&](std::size_t, float value) {
       if (value == 0.0F) return true;
       const std::optional<int> exponent = exact_exponent(value);
-      return exponent && *exponent >= low && *exponent <= high && (high - low + 1 == exponents || (all_zero && exponents == 1));
+      return exponent && *exponent >= low && *exponent <= high && high - low + 1 == exponents;
     });
   }
 
