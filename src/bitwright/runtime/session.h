@@ -13,8 +13,8 @@
 namespace bitwright {
 
 struct SessionOptions {
-  int threads = 1;          ///< exactly this many
-  std::int64_t batch = 1;   ///< images per run; `prepare` changes it
+  int threads = 1;         ///< exactly this many
+  std::int64_t batch = 1;  ///< images per run; `prepare` changes it
 };
 
 /// What a node runs on, and why faster kernels refused.

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bitwright/model/window.h"
+#include "bitwright/runtime/ops/plan_ops.h"
+
+#include <algorithm>
+
+namespace bitwright {
+namespace {
+
+void plan_pool(PlanBuilder& builder, const Node& node, const Window& window, dnnl::algorithm algorithm) {
+  const PlannedValue src = builder.value(node, 0);
+  const Shape& src_shape = builder.shape(node.inputs[0]);
+  const Shape& dst_shape = builder.shape(node.outputs.front());
+  dnnl::memory::dims pads_end = {window.pads_end[0], window.pads_end[1]};
+  if (window.ceil_mode) {
+    // What the windows really cover, which may be more or less than the named pads.
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+      pads_end[axis] =
+          (dst_shape[axis + 2] - 1) * window.strides[axis] + window.kernel[axis] - src_shape[axis + 2] - window.pads_begin[axis];
+    }
+  }
+  const dnnl::pooling_forward::primitive_desc chosen({dnnl::prop_kind::forward_inference,
+                                                      algorithm,
+                                                      src.desc,
+                                                      any_desc(dst_shape.dims()),
+                                                      {window.strides[0], window.strides[1]},
+                                                      {window.kernel[0], window.kernel[1]},
+                                                      {window.pads_begin[0], window.pads_begin[1]},
+                                                      pads_end},
+                                                     strict_attributes(), cpu_engine());
+  const PlannedValue dst = builder.make_value(node.outputs.front(), chosen.dst_desc());
+  builder.report(node, std::string("onednn:pooling:") + chosen.impl_info_str());
+  builder.add_primitive(dnnl::pooling_forward(chosen), chosen.scratchpad_desc(), {reads(DNNL_ARG_SRC, src), writes(DNNL_ARG_DST, dst)});
+}
+
+// Named padding counts in the divisor, a window's overhang beyond it does not: oneDNN has no word for that.
+void plan_overhanging_average(PlanBuilder& builder, const Node& node, const Window& window) {
+  const PlannedValue src = builder.plain_value(node, 0);
+  const Shape src_shape = builder.shape(node.inputs[0]);
+  const Shape dst_shape = builder.shape(node.outputs.front());
+  const PlannedValue dst = builder.make_value(node.outputs.front(), plain_desc(dst_shape));
+  builder.report(node, "loop:average_pool", {"onednn:pooling: a window overhangs the padding, this kernel needs windows inside it"});
+  builder.add_loop({src.buffer}, {dst.buffer}, [=](std::span<float* const> buffers) {
+    const float* from = buffers[0];
+    float* to = buffers[1];
+    for (std::int64_t image = 0; image < src_shape[0] * src_shape[1]; ++image, from += src_shape[2] * src_shape[3]) {
+      for (std::int64_t oy = 0; oy < dst_shape[2]; ++oy) {
+        for (std::int64_t ox = 0; ox < dst_shape[3]; ++ox) {
+          const std::int64_t y = oy * window.strides[0] - window.pads_begin[0];
+          const std::int64_t x = ox * window.strides[1] - window.pads_begin[1];
+          const std::int64_t y_end = std::min(y + window.kernel[0], src_shape[2] + window.pads_end[0]);
+          const std::int64_t x_end = std::min(x + window.kernel[1], src_shape[3] + window.pads_end[1]);
+          float sum = 0.0F;
+          for (std::int64_t i = std::max<std::int64_t>(y, 0); i < std::min(y_end, src_shape[2]); ++i) {
+            for (std::int64_t j = std::max<std::int64_t>(x, 0); j < std::min(x_end, src_shape[3]); ++j) sum += from[i * src_shape[3] + j];
+          }
+          *to++ = sum / static_cast<float>((y_end - y) * (x_end - x));
+        }
+      }
+    }
+  });
+}
+
+bool overhangs(const Window& window, const Shape& src, const Shape& dst) {
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    const std::int64_t covered = (dst[axis + 2] - 1) * window.strides[axis] + window.kernel[axis];
+    if (covered > src[axis + 2] + window.pads_begin[axis] + window.pads_end[axis]) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void plan_max_pool(PlanBuilder& builder, const Node& node) { plan_pool(builder, node, read_window(node), dnnl::algorithm::pooling_max); }
+
+void plan_average_pool(PlanBuilder& builder, const Node& node) {
+  const Window window = read_window(node);
+  if (node.int_attribute("count_include_pad", 0) == 0) {
+    return plan_pool(builder, node, window, dnnl::algorithm::pooling_avg_exclude_padding);
+  }
+  if (overhangs(window, builder.shape(node.inputs[0]), builder.shape(node.outputs.front())))
+    return plan_overhanging_average(builder, node, window);
+  plan_pool(builder, node, window, dnnl::algorithm::pooling_avg_include_padding);
+}
+
+void plan_global_average_pool(PlanBuilder& builder, const Node& node) {
+  const Shape& src = builder.shape(node.inputs[0]);
+  plan_pool(builder, node, Window{.kernel = {src[2], src[3]}}, dnnl::algorithm::pooling_avg_exclude_padding);
+}
+
+}  // namespace bitwright

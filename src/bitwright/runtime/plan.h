@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "bitwright/runtime/arena.h"
+#include "bitwright/runtime/argument_pool.h"
+#include "bitwright/runtime/session.h"
+
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace bitwright {
+
+/// Number of a buffer in a plan's arena.
+using BufferId = std::size_t;
+
+/// One thing that a run does. Everything it needs is made at plan time: `run` allocates nothing.
+class Step {
+ public:
+  Step(std::vector<BufferId> reads, std::vector<BufferId> writes) : reads_(std::move(reads)), writes_(std::move(writes)) {}
+  virtual ~Step() = default;
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+
+  [[nodiscard]] const std::vector<BufferId>& reads() const noexcept { return reads_; }
+  [[nodiscard]] const std::vector<BufferId>& writes() const noexcept { return writes_; }
+
+  /// Learns where the buffers are; called once, before the first `run`.
+  virtual void bind(std::span<float* const> buffers) = 0;
+  virtual void run() = 0;
+
+ private:
+  std::vector<BufferId> reads_;
+  std::vector<BufferId> writes_;
+};
+
+/// What an argument of a oneDNN primitive is bound to: a buffer of the arena, or a constant made at plan time.
+struct PrimitiveArgument {
+  int id = 0;  ///< DNNL_ARG_…
+  dnnl::memory::desc desc;
+  BufferId buffer = 0;
+  dnnl::memory constant;  ///< used instead of the buffer when not empty
+  enum class Access { read, write, update } access = Access::read;
+};
+
+/// A oneDNN primitive.
+class PrimitiveStep final : public Step {
+ public:
+  PrimitiveStep(dnnl::primitive primitive, std::vector<PrimitiveArgument> arguments);
+  void bind(std::span<float* const> buffers) override;
+  void run() override;
+
+ private:
+  dnnl::primitive primitive_;
+  std::vector<PrimitiveArgument> arguments_;
+  std::vector<dnnl::memory> memories_;
+  std::vector<dnnl_exec_arg_t> c_arguments_;
+  dnnl::stream stream_;
+  ArgumentPool pool_;
+};
+
+/// A loop of ours over buffers of the arena: sources first, then destinations, in the order given.
+class LoopStep final : public Step {
+ public:
+  using Loop = std::function<void(std::span<float* const> buffers)>;
+  LoopStep(std::vector<BufferId> reads, std::vector<BufferId> writes, Loop loop);
+  void bind(std::span<float* const> buffers) override;
+  void run() override { loop_(pointers_); }
+
+ private:
+  Loop loop_;
+  std::vector<float*> pointers_;
+};
+
+/// Everything needed to run one batch size.
+struct Plan {
+  std::vector<std::unique_ptr<Step>> steps;
+  std::unique_ptr<Arena> arena;
+  float* input = nullptr;
+  const float* output = nullptr;
+  std::int64_t input_count = 0;
+  std::int64_t output_count = 0;
+  std::vector<NodeReport> reports;
+
+  void run();
+};
+
+class ConstantCache;
+
+/// Plans a prepared model (graph passes done) for a batch size. Throws: `Error(unsupported)` naming the node that can't be executed.
+[[nodiscard]] Plan make_plan(const Model& model, std::int64_t batch, int threads, ConstantCache& constants);
+
+/// The processor, as oneDNN sees it.
+[[nodiscard]] const dnnl::engine& cpu_engine();
+
+/// Makes OpenMP use exactly `threads` threads in regions that this thread starts.
+class ThreadScope {
+ public:
+  explicit ThreadScope(int threads) noexcept;
+  ~ThreadScope();
+  ThreadScope(const ThreadScope&) = delete;
+  ThreadScope& operator=(const ThreadScope&) = delete;
+
+ private:
+  int before_;
+};
+
+}  // namespace bitwright

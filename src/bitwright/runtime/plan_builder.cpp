@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bitwright/runtime/plan_builder.h"
+
+#include "bitwright/core/assert.h"
+#include "bitwright/core/error.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace bitwright {
+namespace {
+
+std::int64_t bytes_of(const dnnl::memory::desc& desc) { return static_cast<std::int64_t>(desc.get_size()); }
+
+}  // namespace
+
+dnnl::memory::desc plain_desc(const Shape& shape) {
+  dnnl::memory::dims strides(shape.rank(), 1);
+  for (std::size_t axis = shape.rank(); axis-- > 1;) strides[axis - 1] = strides[axis] * shape[axis];
+  return {shape.dims(), dnnl::memory::data_type::f32, strides};
+}
+
+dnnl::memory::desc any_desc(const dnnl::memory::dims& dims) { return {dims, dnnl::memory::data_type::f32, dnnl::memory::format_tag::any}; }
+
+PrimitiveArgument reads(int id, const PlannedValue& value) {
+  return {.id = id, .desc = value.desc, .buffer = value.buffer, .constant = {}, .access = PrimitiveArgument::Access::read};
+}
+PrimitiveArgument writes(int id, const PlannedValue& value) {
+  return {.id = id, .desc = value.desc, .buffer = value.buffer, .constant = {}, .access = PrimitiveArgument::Access::write};
+}
+PrimitiveArgument updates(int id, const PlannedValue& value) {
+  return {.id = id, .desc = value.desc, .buffer = value.buffer, .constant = {}, .access = PrimitiveArgument::Access::update};
+}
+PrimitiveArgument constant_argument(int id, const dnnl::memory& memory) {
+  return {.id = id, .desc = memory.get_desc(), .buffer = 0, .constant = memory, .access = PrimitiveArgument::Access::read};
+}
+
+dnnl::primitive_attr strict_attributes() {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  attributes.set_fpmath_mode(dnnl::fpmath_mode::strict);
+  return attributes;
+}
+
+PlanBuilder::PlanBuilder(const Model& model, std::int64_t batch, int threads, ConstantCache& constants)
+    : model_(model), shapes_(infer_shapes(model.graph, weight_shapes(model), batch)), threads_(threads), constants_(constants) {
+  const GraphInput& input = model.graph.inputs.front();
+  const PlannedValue& value = make_value(input.name, plain_desc(shape(input.name)));
+  input_buffer_ = value.buffer;
+  plan_.input_count = shape(input.name).element_count();
+}
+
+const Shape& PlanBuilder::shape(std::string_view value) const { return shapes_.find(value)->second; }
+
+const Weight& PlanBuilder::weight(const Node& node, std::size_t input) const {
+  const auto found = model_.weights.find(node.inputs[input]);
+  if (found == model_.weights.end()) {
+    fail(ErrorCode::unsupported,
+         "node \"{}\": input {} is computed by the graph (found value \"{}\", need a weight of the model); rewrite the node.", node.name,
+         input, node.inputs[input]);
+  }
+  return found->second;
+}
+
+std::vector<float> PlanBuilder::weight_floats(const Node& node, std::size_t input) const {
+  if (node.inputs.size() <= input || node.inputs[input].empty()) return {};
+  return weight_values(weight(node, input));
+}
+
+const PlannedValue& PlanBuilder::value(const Node& node, std::size_t input) const {
+  const auto found = values_.find(node.inputs[input]);
+  if (found == values_.end()) {
+    fail(ErrorCode::unsupported,
+         "node \"{}\": input {} is a weight (found \"{}\", need a value that the graph computes); rewrite the node.", node.name, input,
+         node.inputs[input]);
+  }
+  return found->second;
+}
+
+PlannedValue PlanBuilder::value_as(const std::string& name, const dnnl::memory::desc& desc) {
+  const PlannedValue& original = values_.find(name)->second;
+  if (original.desc == desc) return original;
+  std::vector<PlannedValue>& conversions = converted_[name];
+  for (const PlannedValue& converted : conversions) {
+    if (converted.desc == desc) return converted;
+  }
+  const PlannedValue converted{.desc = desc, .buffer = new_buffer(bytes_of(desc))};
+  const dnnl::reorder::primitive_desc reorder(cpu_engine(), original.desc, cpu_engine(), desc, strict_attributes());
+  add_primitive(dnnl::reorder(reorder), reorder.scratchpad_desc(), {reads(DNNL_ARG_FROM, original), writes(DNNL_ARG_TO, converted)});
+  plan_.reports.push_back(
+      {.node = name, .op = "Reorder", .kernel = std::string("onednn:reorder:") + reorder.impl_info_str(), .refusals = {}});
+  return conversions.emplace_back(converted);
+}
+
+PlannedValue PlanBuilder::plain_value(const Node& node, std::size_t input) {
+  (void)value(node, input);
+  return value_as(node.inputs[input], plain_desc(shape(node.inputs[input])));
+}
+
+BufferId PlanBuilder::new_buffer(std::int64_t bytes) {
+  buffer_bytes_.push_back(bytes);
+  return buffer_bytes_.size() - 1;
+}
+
+PlannedValue PlanBuilder::make_value(const std::string& name, const dnnl::memory::desc& desc) {
+  const PlannedValue value{.desc = desc, .buffer = new_buffer(bytes_of(desc))};
+  values_.insert_or_assign(name, value);
+  return value;
+}
+
+void PlanBuilder::make_alias(const std::string& name, const PlannedValue& other) { values_.insert_or_assign(name, other); }
+
+const Node* PlanBuilder::only_reader(const std::string& value) const {
+  if (std::ranges::count(model_.graph.outputs, value) > 0) return nullptr;
+  const Node* reader = nullptr;
+  for (const Node& node : model_.graph.nodes) {
+    const auto uses = std::ranges::count(node.inputs, value);
+    if (uses == 0) continue;
+    if (uses > 1 || reader != nullptr) return nullptr;
+    reader = &node;
+  }
+  return reader;
+}
+
+bool PlanBuilder::is_overwritable(const std::string& name) const {
+  const auto found = values_.find(name);
+  if (found == values_.end()) return false;
+  // Every value that lies in this buffer must be done with: the node being planned counts as a reader, so it never writes over its own
+  // source. Aliases are rare enough to refuse them outright.
+  const auto sharers = std::ranges::count_if(values_, [&](const auto& entry) { return entry.second.buffer == found->second.buffer; });
+  if (sharers != 1 || std::ranges::count(model_.graph.outputs, name) > 0) return false;
+  std::int64_t unplanned = 0;
+  for (const Node& node : model_.graph.nodes) {
+    if (!fused_.contains(&node) && !planned_.contains(&node)) unplanned += std::ranges::count(node.inputs, name);
+  }
+  return unplanned == 0;
+}
+
+void PlanBuilder::fuse(const Node& node, const Node& into) {
+  fused_.insert(&node);
+  report(node, "fused into " + into.name);
+}
+
+bool PlanBuilder::fuse_relu(const Node& node, std::string& output) {
+  output = node.outputs.front();
+  const Node* next = only_reader(output);
+  if (next == nullptr || next->op != Op::Relu) return false;
+  fuse(*next, node);
+  output = next->outputs.front();
+  return true;
+}
+
+FusedTail PlanBuilder::fuse_tail(const Node& node) {
+  FusedTail tail;
+  tail.output = node.outputs.front();
+  const Node* next = only_reader(tail.output);
+  if (next != nullptr && next->op == Op::BatchNormalization) {
+    const std::vector<float> scale = weight_floats(*next, 1);
+    const std::vector<float> shift = weight_floats(*next, 2);
+    const std::vector<float> mean = weight_floats(*next, 3);
+    const std::vector<float> variance = weight_floats(*next, 4);
+    const auto epsilon = static_cast<double>(next->float_attribute("epsilon", 1e-5F));
+    for (std::size_t c = 0; c < scale.size(); ++c) {
+      const double factor = static_cast<double>(scale[c]) / std::sqrt(static_cast<double>(variance[c]) + epsilon);
+      tail.scale.push_back(static_cast<float>(factor));
+      tail.shift.push_back(static_cast<float>(static_cast<double>(shift[c]) - factor * static_cast<double>(mean[c])));
+    }
+    fuse(*next, node);
+    tail.output = next->outputs.front();
+    next = only_reader(tail.output);
+  }
+  if (next != nullptr && next->op == Op::Add) {
+    const std::string& other = next->inputs[next->inputs[0] == tail.output ? 1 : 0];
+    // Planned means computed before this step; the other product of the sum, planned later, will take this one as its residual.
+    if (values_.contains(other)) {
+      tail.residual = other;
+      fuse(*next, node);
+      tail.output = next->outputs.front();
+      next = only_reader(tail.output);
+    }
+  }
+  if (next != nullptr && next->op == Op::Relu) {
+    tail.has_relu = true;
+    fuse(*next, node);
+    tail.output = next->outputs.front();
+  }
+  return tail;
+}
+
+PlannedValue PlanBuilder::destination_of(const FusedTail& tail, const dnnl::memory::desc& desc) {
+  if (!tail.residual) return make_value(tail.output, desc);
+  const PlannedValue residual = values_.find(*tail.residual)->second;
+  if (residual.desc == desc && residual.buffer != input_buffer_ && is_overwritable(*tail.residual)) {
+    values_.erase(*tail.residual);
+    make_alias(tail.output, residual);
+    return residual;
+  }
+  const PlannedValue dst = make_value(tail.output, desc);
+  const dnnl::reorder::primitive_desc copy(cpu_engine(), residual.desc, cpu_engine(), desc, strict_attributes());
+  add_primitive(dnnl::reorder(copy), copy.scratchpad_desc(), {reads(DNNL_ARG_FROM, residual), writes(DNNL_ARG_TO, dst)});
+  plan_.reports.push_back(
+      {.node = *tail.residual, .op = "Reorder", .kernel = std::string("onednn:reorder:") + copy.impl_info_str(), .refusals = {}});
+  return dst;
+}
+
+dnnl::memory PlanBuilder::constant(const std::string& key, std::span<const float> values, const dnnl::memory::desc& plain,
+                                   const dnnl::memory::desc& desc) {
+  BITWRIGHT_ASSERT(values.size() * sizeof(float) == plain.get_size());
+  return constants_.memory(key, desc, [&] {
+    const dnnl::memory source(plain, cpu_engine());
+    std::memcpy(source.get_data_handle(), values.data(), values.size() * sizeof(float));
+    if (plain == desc) return source;
+    dnnl::memory target(desc, cpu_engine());
+    dnnl::stream stream(cpu_engine());
+    dnnl::memory from = source;
+    dnnl::reorder(from, target).execute(stream, from, target);
+    stream.wait();
+    return target;
+  });
+}
+
+void PlanBuilder::add_step(std::unique_ptr<Step> step) { plan_.steps.push_back(std::move(step)); }
+
+void PlanBuilder::add_primitive(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,
+                                std::vector<PrimitiveArgument> arguments) {
+  if (scratchpad.get_size() > 0) {
+    arguments.push_back(writes(DNNL_ARG_SCRATCHPAD, {.desc = scratchpad, .buffer = new_buffer(bytes_of(scratchpad))}));
+  }
+  add_step(std::make_unique<PrimitiveStep>(primitive, std::move(arguments)));
+}
+
+void PlanBuilder::add_loop(std::vector<BufferId> reads, std::vector<BufferId> writes, LoopStep::Loop loop) {
+  add_step(std::make_unique<LoopStep>(std::move(reads), std::move(writes), std::move(loop)));
+}
+
+void PlanBuilder::report(const Node& node, std::string kernel, std::vector<std::string> refusals) {
+  plan_.reports.push_back(
+      {.node = node.name, .op = std::string(op_entry(node.op).name), .kernel = std::move(kernel), .refusals = std::move(refusals)});
+}
+
+Plan PlanBuilder::finish() && {
+  const std::string& output = model_.graph.outputs.front();
+  const PlannedValue result = value_as(output, plain_desc(shape(output)));
+  const auto last = static_cast<std::int64_t>(plan_.steps.size());
+
+  std::vector<BufferLifetime> lifetimes(buffer_bytes_.size());
+  for (std::size_t i = 0; i < lifetimes.size(); ++i) lifetimes[i] = {.bytes = buffer_bytes_[i], .first_step = last, .last_step = 0};
+  const auto touch = [&](BufferId buffer, std::int64_t step) {
+    lifetimes[buffer].first_step = std::min(lifetimes[buffer].first_step, step);
+    lifetimes[buffer].last_step = std::max(lifetimes[buffer].last_step, step);
+  };
+  touch(input_buffer_, 0);
+  touch(result.buffer, last);
+  for (std::int64_t step = 0; step < last; ++step) {
+    for (const BufferId buffer : plan_.steps[static_cast<std::size_t>(step)]->reads()) touch(buffer, step);
+    for (const BufferId buffer : plan_.steps[static_cast<std::size_t>(step)]->writes()) touch(buffer, step);
+  }
+
+  const ArenaLayout layout = lay_out_arena(lifetimes);
+  plan_.arena = std::make_unique<Arena>(layout.bytes);
+  std::vector<float*> pointers;
+  for (const std::int64_t offset : layout.offsets) pointers.push_back(plan_.arena->at(offset));
+  for (const std::unique_ptr<Step>& step : plan_.steps) step->bind(pointers);
+  plan_.input = pointers[input_buffer_];
+  plan_.output = pointers[result.buffer];
+  plan_.output_count = shape(output).element_count();
+  return std::move(plan_);
+}
+
+}  // namespace bitwright

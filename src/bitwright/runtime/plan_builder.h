@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "bitwright/runtime/constant_cache.h"
+#include "bitwright/runtime/plan.h"
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace bitwright {
+
+/// A value of the graph as it lies in the arena.
+struct PlannedValue {
+  dnnl::memory::desc desc;
+  BufferId buffer = 0;
+};
+
+/// What follows a Conv or Gemm and is computed with it: y = relu(scale * x + shift + residual), each part optional.
+struct FusedTail {
+  std::vector<float> scale;  ///< per output channel; empty = 1
+  std::vector<float> shift;  ///< per output channel; empty = 0
+  std::optional<std::string> residual;
+  bool has_relu = false;
+  std::string output;  ///< name of the value that the fused nodes make
+};
+
+/// State of planning one model for one batch: what is planned so far, and how to add to it.
+class PlanBuilder {
+ public:
+  PlanBuilder(const Model& model, std::int64_t batch, int threads, ConstantCache& constants);
+
+  [[nodiscard]] const Graph& graph() const noexcept { return model_.graph; }
+  [[nodiscard]] int threads() const noexcept { return threads_; }
+  [[nodiscard]] ConstantCache& constants() noexcept { return constants_; }
+  [[nodiscard]] const Shape& shape(std::string_view value) const;
+
+  /// A weight of the model. Throws: `Error(unsupported)` when the input is a computed value.
+  [[nodiscard]] const Weight& weight(const Node& node, std::size_t input) const;
+  /// Its values as float; empty for an input that is left out.
+  [[nodiscard]] std::vector<float> weight_floats(const Node& node, std::size_t input) const;
+
+  /// A planned value, in the layout its maker chose. Throws: `Error(unsupported)` when the input is a weight.
+  [[nodiscard]] const PlannedValue& value(const Node& node, std::size_t input) const;
+  /// The same value in another layout: a reorder is added where needed, once per value and layout.
+  [[nodiscard]] PlannedValue value_as(const std::string& name, const dnnl::memory::desc& desc);
+  /// In row-major layout.
+  [[nodiscard]] PlannedValue plain_value(const Node& node, std::size_t input);
+
+  [[nodiscard]] BufferId new_buffer(std::int64_t bytes);
+  /// A new value with its own buffer / in the buffer of another value.
+  PlannedValue make_value(const std::string& name, const dnnl::memory::desc& desc);
+  void make_alias(const std::string& name, const PlannedValue& other);
+
+  /// Whether a value is planned and every node that reads it is planned or fused, so that its buffer may be written.
+  [[nodiscard]] bool is_overwritable(const std::string& name) const;
+
+  /// Finds the nodes that can be computed together with `node` (batch normalization, then residual, then Relu, as far as they are the only
+  /// readers) and marks them as planned.
+  [[nodiscard]] FusedTail fuse_tail(const Node& node);
+  /// For operators that fuse only a Relu: whether one follows; `output` becomes its output.
+  [[nodiscard]] bool fuse_relu(const Node& node, std::string& output);
+  [[nodiscard]] bool is_fused(const Node& node) const { return fused_.contains(&node); }
+  void mark_planned(const Node& node) { planned_.insert(&node); }
+
+  /// Gives a destination for `tail`: the residual's own buffer when it has this layout and dies here, else a new one with the residual
+  /// copied in.
+  [[nodiscard]] PlannedValue destination_of(const FusedTail& tail, const dnnl::memory::desc& desc);
+
+  /// A constant of `desc` made from row-major values.
+  [[nodiscard]] dnnl::memory constant(const std::string& key, std::span<const float> values, const dnnl::memory::desc& plain,
+                                      const dnnl::memory::desc& desc);
+
+  void add_step(std::unique_ptr<Step> step);
+  /// Adds a primitive with its scratchpad.
+  void add_primitive(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::vector<PrimitiveArgument> arguments);
+  void add_loop(std::vector<BufferId> reads, std::vector<BufferId> writes, LoopStep::Loop loop);
+  void report(const Node& node, std::string kernel, std::vector<std::string> refusals = {});
+
+  /// Lays out the arena, binds the steps and hands the plan over.
+  [[nodiscard]] Plan finish() &&;
+
+ private:
+  const Node* only_reader(const std::string& value) const;
+  void fuse(const Node& node, const Node& into);
+
+  const Model& model_;
+  ShapeMap shapes_;
+  int threads_;
+  ConstantCache& constants_;
+  Plan plan_;
+  std::vector<std::int64_t> buffer_bytes_;
+  std::map<std::string, PlannedValue, std::less<>> values_;
+  std::map<std::string, std::vector<PlannedValue>, std::less<>> converted_;
+  std::set<const Node*> fused_;
+  std::set<const Node*> planned_;
+  BufferId input_buffer_ = 0;
+};
+
+/// Row-major float32.
+[[nodiscard]] dnnl::memory::desc plain_desc(const Shape& shape);
+/// Float32 in the layout that oneDNN likes best.
+[[nodiscard]] dnnl::memory::desc any_desc(const dnnl::memory::dims& dims);
+/// An argument bound to a planned value.
+[[nodiscard]] PrimitiveArgument reads(int id, const PlannedValue& value);
+[[nodiscard]] PrimitiveArgument writes(int id, const PlannedValue& value);
+[[nodiscard]] PrimitiveArgument updates(int id, const PlannedValue& value);
+[[nodiscard]] PrimitiveArgument constant_argument(int id, const dnnl::memory& memory);
+/// Attributes of every primitive: float32 arithmetic, scratchpad from us.
+[[nodiscard]] dnnl::primitive_attr strict_attributes();
+
+}  // namespace bitwright

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bitwright/runtime/session.h"
+
+#include "bitwright/model/packed_file.h"
+#include "bitwright/model/zoo.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_folder.h"
+#include "tests/unit/runtime/small_models.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+namespace bitwright {
+namespace {
+
+using test::expect_error;
+using test::expect_pieces_within_bound;
+using test::expect_within_bound;
+using test::quantized;
+using test::random_input;
+using test::run_session;
+using test::Sharpness;
+
+class ZooWithinBound : public ::testing::TestWithParam<std::pair<const char*, std::int64_t>> {};
+
+TEST_P(ZooWithinBound, WholeAndPieceByPiece) {
+  const auto& [name, batch] = GetParam();
+  const Model model = build_zoo_model(name, 3);
+  expect_within_bound(model, {.threads = 1, .batch = batch}, Sharpness::any);
+  EXPECT_GE(expect_pieces_within_bound(model, {.threads = 1, .batch = batch}), 3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Zoo, ZooWithinBound,
+                         ::testing::Values(std::pair{"lenet5", 1}, std::pair{"lenet5", 3}, std::pair{"lenet5", 17},
+                                           std::pair{"mlp-1000", 1}, std::pair{"mlp-1000", 3}, std::pair{"gupta-mnist-cnn", 1},
+                                           std::pair{"gupta-mnist-cnn", 9}, std::pair{"gupta-cifar-cnn", 2}, std::pair{"resnet20", 1},
+                                           std::pair{"resnet20", 2}),
+                         [](const auto& param_info) {
+                           std::string name = param_info.param.first;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name + "_batch" + std::to_string(param_info.param.second);
+                         });
+
+class LenetInFormat : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(LenetInFormat, WithinBoundForEveryKindOfBatch) {
+  const Model model = quantized(build_zoo_model("lenet5", 3), NumberFormat::parse(GetParam()));
+  for (const std::int64_t batch : {1, 3, 9}) EXPECT_EQ(expect_pieces_within_bound(model, {.threads = 1, .batch = batch}), 7);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, LenetInFormat,
+                         ::testing::Values("pow2:2", "pow2:3", "pow2:4", "pow2:5", "pow2:8", "ternary", "uniform:4", "uniform:5",
+                                           "uniform:4/256", "codebook:32", "codebook:16/256", "fixed<2,3>", "fixed<2,14>"),
+                         [](const auto& param_info) {
+                           std::string name = param_info.param;
+                           std::replace_if(
+                               name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+                           return name;
+                         });
+
+TEST(Session, QuantizedResnetKeepsCodesUnderBatchNormalization) {
+  const Model model = quantized(build_zoo_model("resnet20", 3), NumberFormat::parse("pow2:5"));
+  EXPECT_EQ(expect_pieces_within_bound(model, {.threads = 1, .batch = 2}), 13);
+}
+
+TEST(Session, TwoThreadsGiveTheSameClassesWithinTheSameBound) {
+  const Model model = quantized(build_zoo_model("lenet5", 3), NumberFormat::parse("pow2:4"));
+  for (const std::int64_t batch : {1, 16}) {
+    (void)expect_pieces_within_bound(model, {.threads = 2, .batch = batch});
+    Session one(model, {.threads = 1, .batch = batch});
+    Session two(model, {.threads = 2, .batch = batch});
+    const std::vector<float> input = random_input(one);
+    const std::vector<float> a = run_session(one, input);
+    const std::vector<float> b = run_session(two, input);
+    for (std::size_t n = 0; n < static_cast<std::size_t>(batch); ++n) {
+      const auto best = [n](const std::vector<float>& y) { return std::max_element(&y[10 * n], &y[10 * n] + 10) - &y[10 * n]; };
+      EXPECT_EQ(best(a), best(b)) << "image " << n;
+    }
+  }
+}
+
+TEST(Session, PackedKernelRunsFullyConnectedLayersOfSmallBatches) {
+  const Model model = quantized(build_zoo_model("lenet5", 3), NumberFormat::parse("pow2:5"));
+  Session session(model);
+  EXPECT_THAT(test::report_of(session, "fc1").kernel, ::testing::StartsWith("gemv_packed:"));
+  EXPECT_THAT(test::report_of(session, "fc1").kernel, ::testing::EndsWith(":5bit"));
+  EXPECT_THAT(test::report_of(session, "conv1").kernel, ::testing::StartsWith("onednn:conv:"));
+  EXPECT_EQ(test::report_of(session, "relu1").kernel, "fused into fc1");
+  session.prepare(8);
+  EXPECT_THAT(test::report_of(session, "fc2").kernel, ::testing::StartsWith("gemv_packed:"));
+}
+
+TEST(Session, RefusalsSayTheValues) {
+  const Model lenet = build_zoo_model("lenet5", 3);
+  const auto refusals_of = [&](const char* format, std::int64_t batch) {
+    const Model model = format == nullptr ? lenet : quantized(lenet, NumberFormat::parse(format));
+    const Session session(model, {.threads = 1, .batch = batch});
+    EXPECT_THAT(test::report_of(session, "fc1").kernel, ::testing::StartsWith("onednn:inner_product:"));
+    return test::report_of(session, "fc1").refusals;
+  };
+  using ::testing::ElementsAre;
+  EXPECT_THAT(refusals_of("pow2:5", 9), ElementsAre("gemv_packed: batch is 9, this kernel needs <= 8"));
+  EXPECT_THAT(refusals_of("pow2:8", 1), ElementsAre("gemv_packed: the format has 129 levels, this kernel needs <= 32"));
+  EXPECT_THAT(refusals_of("uniform:4/256", 1), ElementsAre("gemv_packed: the weight has 1563 buckets, this kernel needs 1"));
+  EXPECT_THAT(refusals_of(nullptr, 1), ElementsAre("gemv_packed: the weight is float32, this kernel needs codes"));
+}
+
+TEST(Session, ResnetFusesNormalizationReluAndResidual) {
+  const Session session(build_zoo_model("resnet20", 3));
+  int fused_additions = 0;
+  for (const NodeReport& report : session.describe()) {
+    if (report.op == "Add") fused_additions += static_cast<int>(report.kernel.starts_with("fused into "));
+    EXPECT_NE(report.op, "BatchNormalization") << report.node;
+  }
+  EXPECT_EQ(fused_additions, 9);
+}
+
+TEST(Session, PlansAreKeptAndGoingBackGivesTheSameBits) {
+  Session session(build_zoo_model("lenet5", 3));
+  const std::vector<float> input = random_input(session);
+  const std::vector<float> before = run_session(session, input);
+  session.prepare(5);
+  EXPECT_EQ(session.batch(), 5);
+  (void)run_session(session, random_input(session));
+  session.prepare(1);
+  EXPECT_EQ(run_session(session, input), before);
+}
+
+TEST(Session, AnImageDoesNotDependOnWhatRanBefore) {
+  Session session(quantized(build_zoo_model("resnet20", 3), NumberFormat::parse("ternary")));
+  const std::vector<float> input = random_input(session);
+  const std::vector<float> before = run_session(session, input);
+  (void)run_session(session, test::normals("other", static_cast<std::int64_t>(input.size()), 0.0, 1e6));
+  EXPECT_EQ(run_session(session, input), before);
+}
+
+TEST(Session, OpensAPackedFile) {
+  const test::TempFolder folder;
+  const Model model = quantized(build_zoo_model("lenet5", 3), NumberFormat::parse("pow2:5"));
+  save_packed(folder / "net.bw", model);
+  Session from_file = Session::open(folder / "net.bw");
+  Session from_memory(model);
+  EXPECT_EQ(from_file.model(), model);
+  EXPECT_EQ(from_file.input_shape(), (Shape{1, 28, 28}));
+  EXPECT_EQ(from_file.output_shape(), (Shape{10}));
+  const std::vector<float> input = random_input(from_memory);
+  EXPECT_EQ(run_session(from_file, input), run_session(from_memory, input));
+}
+
+TEST(Session, ArenaIsSmallerThanAllIntermediateValuesTogether) {
+  const Session session(build_zoo_model("resnet20", 3));
+  // 19 convolutions: 7 of 16x32x32, 6 of 32x16x16, 6 of 64x8x8 outputs; lifetimes must let most of them share memory.
+  const std::int64_t all = 4 * (7 * 16 * 32 * 32 + 6 * 32 * 16 * 16 + 6 * 64 * 8 * 8);
+  EXPECT_LT(session.arena_bytes(), all / 2);
+  EXPECT_GE(session.arena_bytes(), 4 * 2 * 16 * 32 * 32);  // a residual and a result are alive together
+}
+
+TEST(Session, SizesMustFit) {
+  Session session(build_zoo_model("lenet5", 3), {.threads = 1, .batch = 2});
+  std::vector<float> input(2 * 784);
+  std::vector<float> output(20);
+  expect_error(ErrorCode::invalid_input,
+               "lenet5: the input has the wrong number of values (found 784, need 1568 = batch 2 x [1, 28, 28]); pass a whole batch.",
+               [&] { session.run(std::span(input).first(784), output); });
+  expect_error(ErrorCode::invalid_input,
+               "lenet5: the output has the wrong number of values (found 10, need 20 = batch 2 x [10]); pass a whole batch.",
+               [&] { session.run(input, std::span(output).first(10)); });
+}
+
+TEST(Session, OptionsMustMakeSense) {
+  const Model model = build_zoo_model("lenet5", 3);
+  expect_error(ErrorCode::usage, "lenet5: a session needs at least one thread (found 0, need 1 or more); correct the options.",
+               [&] { Session(model, {.threads = 0, .batch = 1}); });
+  expect_error(ErrorCode::usage, "lenet5: the batch is too small (found 0, need 1 or more); correct the options.",
+               [&] { Session(model, {.threads = 1, .batch = 0}); });
+}
+
+TEST(Session, RefusesWhatItCannotExecute) {
+  {
+    test::GraphMaker maker(Shape{4});
+    const std::string sum = maker.node(Op::Add, {"input", maker.node(Op::Relu, {"input"})});
+    Model model = std::move(maker).finish(sum);
+    model.graph.outputs.push_back("Relu0.out");
+    expect_error(ErrorCode::unsupported, "small: a session needs one input and one output (found 1 and 2, need 1 and 1); split the graph.",
+                 [&] { Session{model}; });
+  }
+  {
+    test::GraphMaker maker(Shape{2, 3});
+    const std::string flat = maker.node(Op::Flatten, {"input"}, {{"axis", std::int64_t{2}}});
+    expect_error(
+        ErrorCode::unsupported,
+        "small: the first extent of output \"Flatten0.out\" is not the batch (found [4, 3] for 2 images, need 2 first); rewrite the graph.",
+        [&] { Session{std::move(maker).finish(flat)}; });
+  }
+  {
+    test::GraphMaker maker(Shape{2});
+    maker.node(Op::Relu, {maker.weight("c", Shape{2})});  // nobody reads it, but it is there
+    expect_error(ErrorCode::unsupported,
+                 "node \"Relu0\": input 0 is a weight (found \"c0\", need a value that the graph computes); rewrite the node.",
+                 [&] { Session{std::move(maker).finish(maker.node(Op::Relu, {"input"}))}; });
+  }
+}
+
+TEST(TransformImage, ScalesAndNormalizesPerChannel) {
+  const InputTransform transform{.mean = {0.5F, 0.25F}, .std = {0.5F, 2.0F}};
+  const std::vector<std::uint8_t> pixels = {0, 255, 51, 255};
+  std::vector<float> values(4);
+  transform_image(transform, pixels, Shape{2, 1, 2}, values);
+  EXPECT_EQ(values, (std::vector<float>{-1.0F, 1.0F, (51.0F / 255.0F - 0.25F) / 2.0F, 0.375F}));
+  transform_image({}, pixels, Shape{2, 1, 2}, values);
+  EXPECT_EQ(values, (std::vector<float>{0.0F, 1.0F, 51.0F / 255.0F, 1.0F}));
+}
+
+TEST(TransformImage, SizesMustFit) {
+  std::vector<float> values(4);
+  expect_error(ErrorCode::invalid_input,
+               "image: sizes do not fit (found 3 pixels and 4 values, need 4 of each for [1, 2, 2]); pass one CHW image.", [&] {
+                 transform_image({}, std::vector<std::uint8_t>(3), Shape{1, 2, 2}, values);
+               });
+  expect_error(ErrorCode::invalid_input, "image: its channels do not fit the input transform (found 1, need 3); convert the image.", [&] {
+    transform_image({.mean = {0, 0, 0}, .std = {}}, std::vector<std::uint8_t>(4), Shape{1, 2, 2}, values);
+  });
+}
+
+}  // namespace
+}  // namespace bitwright
