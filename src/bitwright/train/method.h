@@ -32,15 +32,16 @@ struct Phase {
 struct StepContext {
   Network& network;
   Optimizer& optimizer;
-  std::size_t phase = 0;      ///< index into `Method::phases`
-  std::int64_t step = 0;      ///< global
-  std::int64_t epoch = 0;     ///< global
+  std::size_t phase = 0;   ///< index into `Method::phases`
+  std::int64_t step = 0;   ///< global
+  std::int64_t epoch = 0;  ///< global
   std::uint64_t seed = 0;
   const at::Tensor* images = nullptr;  ///< in `loss`: the batch
   const at::Tensor* logits = nullptr;
 };
 
-/// What a paper contributes to training: a set of hooks. The trainer calls them and knows no method by name; a method reads no key of another.
+/// What a paper contributes to training: a set of hooks. The trainer calls them and knows no method by name; a method reads no key of
+/// another.
 class Method {
  public:
   virtual ~Method() = default;
@@ -50,7 +51,10 @@ class Method {
   /// Which weights get which format when the recipe gives no plan; called before `attach`.
   [[nodiscard]] virtual BitPlan default_plan(const Network& network) const = 0;
   /// Phases this method asks for, given the recipe's epochs; empty: it has no wish.
-  [[nodiscard]] virtual std::vector<Phase> phases(std::int64_t epochs) const { (void)epochs; return {}; }
+  [[nodiscard]] virtual std::vector<Phase> phases(std::int64_t epochs) const {
+    (void)epochs;
+    return {};
+  }
   virtual void begin_phase(StepContext&) {}
   virtual at::Tensor loss(StepContext&, at::Tensor task_loss) { return task_loss; }
   virtual void after_backward(StepContext&) {}

@@ -15,16 +15,16 @@ namespace bitwright {
 
 /// Where a run stands, for a progress bar.
 struct TrainProgress {
-  std::string phase;              ///< e.g. `inq 3/4 (87.5 % frozen)`
-  std::int64_t step = 0;          ///< done in the whole run
+  std::string phase;      ///< e.g. `inq 3/4 (87.5 % frozen)`
+  std::int64_t step = 0;  ///< done in the whole run
   std::int64_t total_steps = 0;
-  double loss = 0.0;              ///< moving mean
-  std::optional<double> accuracy; ///< last evaluation, percent
+  double loss = 0.0;               ///< moving mean
+  std::optional<double> accuracy;  ///< last evaluation, percent
 };
 
 struct TrainEvents {
-  std::function<void(const TrainProgress&)> on_progress;   ///< after steps, at most a few times a second
-  const std::atomic<bool>* stop_requested = nullptr;       ///< set by a signal handler: write a checkpoint and return
+  std::function<void(const TrainProgress&)> on_progress;  ///< after steps, at most a few times a second
+  const std::atomic<bool>* stop_requested = nullptr;      ///< set by a signal handler: write a checkpoint and return
 };
 
 enum class StartPolicy {
@@ -33,16 +33,17 @@ enum class StartPolicy {
 };
 
 struct TrainResult {
-  bool completed = false;         ///< false: stopped on request, checkpoint written
-  double accuracy = 0.0;          ///< percent, of the frozen codes, whole evaluation split, float32
+  bool completed = false;  ///< false: stopped on request, checkpoint written
+  double accuracy = 0.0;   ///< percent, of the frozen codes, whole evaluation split, float32
   std::int64_t correct = 0;
   std::int64_t images = 0;
   double seconds = 0.0;
-  Model model;                    ///< frozen result, also written to RUN/model.bw
+  Model model;  ///< frozen result, also written to RUN/model.bw
 };
 
 /// Runs a recipe to its end (or to a requested stop) and leaves everything in the run folder.
-/// Throws: `Error(numerical)` on a non-finite loss: names the step, the first layer whose output is not finite and the last good checkpoint.
+/// Throws: `Error(numerical)` on a non-finite loss: names the step, the first layer whose output is not finite and the last good
+/// checkpoint.
 TrainResult run_training(const Recipe& recipe, Run& run, StartPolicy start, const TrainEvents& events);
 
 }  // namespace bitwright
