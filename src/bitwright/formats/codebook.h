@@ -6,6 +6,7 @@
 #include "bitwright/formats/parameters.h"
 #include "bitwright/formats/rounding.h"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -19,9 +20,12 @@ namespace bitwright {
 struct Codebook {
   static constexpr std::string_view kSyntax = "codebook:LEVELS or codebook:LEVELS/BUCKET";
   static constexpr std::string_view kExample = "codebook:16/256";
+  static constexpr std::array kSamples = std::to_array<std::string_view>(
+      {"codebook:2", "codebook:3", "codebook:5/256", "codebook:16/256", "codebook:16", "codebook:256", "codebook:65536"});
   static constexpr std::string_view kCodeBitsText = "ceil(log2 LEVELS)";
   static constexpr std::string_view kParametersText = "float32 per point; float32 scale, float32 min per bucket";
   static constexpr std::string_view kBitsPerWeightText = "ceil(log2 LEVELS) + 64/BUCKET + 32 LEVELS/n";
+  static constexpr bool kRoundsToNearest = true;
   int levels = 16;                          ///< 2 to 65536
   std::optional<std::int64_t> bucket_size;  ///< elements; nothing = one bucket per tensor
 

@@ -6,6 +6,7 @@
 #include "bitwright/formats/parameters.h"
 #include "bitwright/formats/rounding.h"
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -19,9 +20,12 @@ namespace bitwright {
 struct FixedPoint {
   static constexpr std::string_view kSyntax = "fixed<IL,FL>";
   static constexpr std::string_view kExample = "fixed<2,14>";
+  static constexpr std::array kSamples = std::to_array<std::string_view>(
+      {"fixed<2,14>", "fixed<8,8>", "fixed<6,10>", "fixed<1,15>", "fixed<16,0>", "fixed<2,6>", "fixed<2,3>", "fixed<1,1>", "fixed<4,16>"});
   static constexpr std::string_view kCodeBitsText = "IL + FL";
   static constexpr std::string_view kParametersText = "none";
   static constexpr std::string_view kBitsPerWeightText = "IL + FL";
+  static constexpr bool kRoundsToNearest = true;
   int int_bits = 2;    ///< IL, at least 1
   int frac_bits = 14;  ///< FL, at least 0; IL + FL is 2 to 32
 

@@ -16,9 +16,11 @@ constexpr RegisteredFormat registered(std::string_view name, std::uint8_t tag) {
           .tag = tag,
           .syntax = Format::kSyntax,
           .example = Format::kExample,
+          .samples = Format::kSamples,
           .code_bits = Format::kCodeBitsText,
           .parameters = Format::kParametersText,
-          .bits_per_weight = Format::kBitsPerWeightText};
+          .bits_per_weight = Format::kBitsPerWeightText,
+          .rounds_to_nearest = Format::kRoundsToNearest};
 }
 
 #define BITWRIGHT_FORMAT(type, name, tag) registered<type>(name, tag),

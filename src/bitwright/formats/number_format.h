@@ -42,10 +42,12 @@ struct RegisteredFormat {
   std::string_view name;
   std::uint8_t tag = 0;
   std::string_view syntax;
-  std::string_view example;          ///< a text form that parses
-  std::string_view code_bits;        ///< width of one code, as a formula of the fields
-  std::string_view parameters;       ///< what is stored beside the codes
-  std::string_view bits_per_weight;  ///< codes and parameters, n the number of weights
+  std::string_view example;                   ///< a text form that parses
+  std::span<const std::string_view> samples;  ///< text forms across the range of the fields, for conformance tests and benchmarks
+  std::string_view code_bits;                 ///< width of one code, as a formula of the fields
+  std::string_view parameters;                ///< what is stored beside the codes
+  std::string_view bits_per_weight;           ///< codes and parameters, n the number of weights
+  bool rounds_to_nearest = true;              ///< encoding without stochastic rounding takes the nearest value
 };
 
 /// All of formats.inc, in its order.

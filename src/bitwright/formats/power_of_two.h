@@ -6,6 +6,7 @@
 #include "bitwright/formats/parameters.h"
 #include "bitwright/formats/rounding.h"
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -17,9 +18,12 @@ namespace bitwright {
 struct PowerOfTwo {
   static constexpr std::string_view kSyntax = "pow2:BITS";
   static constexpr std::string_view kExample = "pow2:5";
+  static constexpr std::array kSamples =
+      std::to_array<std::string_view>({"pow2:2", "pow2:3", "pow2:4", "pow2:5", "pow2:6", "pow2:7", "pow2:8"});
   static constexpr std::string_view kCodeBitsText = "BITS";
   static constexpr std::string_view kParametersText = "int8 exp_max, int8 exp_min";
   static constexpr std::string_view kBitsPerWeightText = "BITS + 16/n";
+  static constexpr bool kRoundsToNearest = true;
   int bits = 5;  ///< 2 to 8, the zero code included
 
   /// n1 and n2: every nonzero magnitude is 2^n with exp_min <= n <= exp_max. Both 0 for an all-zero tensor (I8).

@@ -6,6 +6,7 @@
 #include "bitwright/formats/parameters.h"
 #include "bitwright/formats/rounding.h"
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -17,9 +18,11 @@ namespace bitwright {
 struct Ternary {
   static constexpr std::string_view kSyntax = "ternary";
   static constexpr std::string_view kExample = "ternary";
+  static constexpr std::array kSamples = std::to_array<std::string_view>({"ternary"});
   static constexpr std::string_view kCodeBitsText = "2 (five codes a byte in the file)";
   static constexpr std::string_view kParametersText = "float32 Wp, float32 Wn";
   static constexpr std::string_view kBitsPerWeightText = "1.6 + 64/n";
+  static constexpr bool kRoundsToNearest = false;
 
   struct Parameters {
     float positive_scale = 1.0F;  ///< Wp > 0

@@ -6,6 +6,7 @@
 #include "bitwright/formats/parameters.h"
 #include "bitwright/formats/rounding.h"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -19,9 +20,12 @@ namespace bitwright {
 struct Uniform {
   static constexpr std::string_view kSyntax = "uniform:BITS or uniform:BITS/BUCKET";
   static constexpr std::string_view kExample = "uniform:4/256";
+  static constexpr std::array kSamples = std::to_array<std::string_view>(
+      {"uniform:1", "uniform:2", "uniform:3/64", "uniform:4/256", "uniform:5", "uniform:8/256", "uniform:16", "uniform:16/256"});
   static constexpr std::string_view kCodeBitsText = "BITS";
   static constexpr std::string_view kParametersText = "float32 scale, float32 min per bucket";
   static constexpr std::string_view kBitsPerWeightText = "BITS + 64/BUCKET";
+  static constexpr bool kRoundsToNearest = true;
   int bits = 4;                             ///< 1 to 16
   std::optional<std::int64_t> bucket_size;  ///< elements; nothing = one bucket per tensor
 
