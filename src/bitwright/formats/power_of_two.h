@@ -36,7 +36,7 @@ struct PowerOfTwo {
 
   /// floor(log2(4 s / 3)) exactly. Equation: (I2). Requires: max_abs > 0 and finite.
   [[nodiscard]] static int exponent_for(float max_abs) noexcept;
-  /// n1 and n2 for a tensor whose largest magnitude is `max_abs`. Equation: (I2), (I3); (I8) for 0.
+  /// n1 and n2 for a tensor whose largest magnitude is `max_abs`. Equation: (I2), (I3); (I8) for 0; stable under quantization by (I7).
   [[nodiscard]] Parameters parameters_for(float max_abs) const noexcept;
   /// Nearest value of the codebook, ties to the larger magnitude, saturating. Equation: (I4) by (I5). Requires: value is finite.
   [[nodiscard]] float quantize_value(const Parameters&, float value) const noexcept;

@@ -16,7 +16,7 @@
 
 namespace bitwright {
 
-/// 2^bits evenly spaced levels between minimum and maximum of each bucket (Polino 2018). Equation: (D1)-(D5); size (D9).
+/// 2^bits evenly spaced levels between minimum and maximum of each bucket (Polino 2018). Equation: (D1)-(D6); size (D9).
 struct Uniform {
   static constexpr std::string_view kSyntax = "uniform:BITS or uniform:BITS/BUCKET";
   static constexpr std::string_view kExample = "uniform:4/256";
