@@ -23,6 +23,8 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <system_error>
+#include <vector>
 
 namespace bitwright::apps {
 namespace {
@@ -42,8 +44,25 @@ void require_writable(const std::filesystem::path& output) {
 /// Finds what is wrong with a recipe while there is no run folder yet.
 void check_recipe(const Recipe& recipe) {
   for (const MethodRecipe& method : recipe.methods) static_cast<void>(make_method(method));
-  validate(open_model(recipe.model.from, recipe.train.seed));
-  static_cast<void>(open_dataset(recipe.data.name, Split::train));
+  const Model model = open_model(recipe.model.from, recipe.train.seed);
+  validate(model);
+  if (recipe.data.hold_out == 0) static_cast<void>(open_dataset(recipe.data.name, Split::test));
+  const std::unique_ptr<Dataset> images = open_dataset(recipe.data.name, Split::train);
+  std::vector<std::int64_t> input = model.graph.inputs.front().shape.dims();
+  input.erase(input.begin());  // the batch
+  require_fit(recipe.model.from, Shape(std::move(input)), fmt::format("data set \"{}\"", recipe.data.name), images->image_shape());
+}
+
+/// Makes the run folder; one that can't be made whole is not left behind empty.
+Run create_run(const std::filesystem::path& folder, const std::string& recipe_text) {
+  std::error_code ignored;
+  const bool was_there = std::filesystem::exists(folder, ignored);
+  try {
+    return Run::create(folder, recipe_text);
+  } catch (const Error&) {
+    if (!was_there) std::filesystem::remove(folder, ignored);
+    throw;
+  }
 }
 
 /// Draws the progress of a run; the bar begins where a resumed run stands.
@@ -105,7 +124,7 @@ void run_recipe(const Recipe& recipe, const TrainingOptions& options) {
   check_recipe(recipe);
   if (!options.output.empty()) require_writable(options.output);
   const StopSignal stop;
-  Run run = Run::create(options.run_folder, to_toml(recipe));
+  Run run = create_run(options.run_folder, to_toml(recipe));
   TrainingBar bar;
   TrainEvents events;
   events.on_progress = [&bar](const TrainProgress& progress) { bar.draw(progress); };

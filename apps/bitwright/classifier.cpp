@@ -26,14 +26,12 @@ std::vector<double> probabilities(const Model& model, std::span<const float> out
   return result;
 }
 
-void require_classifier(const Session& session, std::string_view source, std::string_view data_name, const Shape& image_shape) {
-  if (session.input_shape() != image_shape) {
-    fail(ErrorCode::usage, "{}: the model does not fit the images of {} (found input {}, need {}); choose a model or data set that fits.",
-         source, data_name, session.input_shape().to_string(), image_shape.to_string());
-  }
-  if (session.output_shape().rank() != 1) {
-    fail(ErrorCode::usage, "{}: the model is no classifier (found output {}, need one value per class); choose another model.", source,
-         session.output_shape().to_string());
+void require_classifier(const Session& session, std::string_view source, std::size_t classes) {
+  const Shape& output = session.output_shape();
+  if (output.rank() != 1 || output.element_count() < static_cast<std::int64_t>(classes)) {
+    fail(ErrorCode::usage,
+         "{}: the model does not tell the classes apart (found output {}, need one value for each of {} classes); choose another model.",
+         source, output.to_string(), classes);
   }
 }
 

@@ -17,8 +17,8 @@ namespace bitwright::apps {
 /// Probabilities of a classifier's output: softmax in double, or the values themselves when the graph ends in a Softmax.
 [[nodiscard]] std::vector<double> probabilities(const Model& model, std::span<const float> output);
 
-/// Checks that a session classifies images of a shape: its input is that shape and its output one value per class.
-/// Throws: `Error(usage)` naming `source` and both shapes.
-void require_classifier(const Session& session, std::string_view source, std::string_view data_name, const Shape& image_shape);
+/// Checks that a session gives one value per class, for at least so many classes.
+/// Throws: `Error(usage)` naming `source` and what was found.
+void require_classifier(const Session& session, std::string_view source, std::size_t classes);
 
 }  // namespace bitwright::apps

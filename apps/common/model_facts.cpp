@@ -65,6 +65,12 @@ ModelFacts measure_model(const Model& model, std::int64_t file_bytes) {
   return facts;
 }
 
+void require_fit(std::string_view source, const Shape& input, std::string_view data_name, const Shape& image_shape) {
+  if (input == image_shape) return;
+  fail(ErrorCode::usage, "{}: the model does not fit the images of {} (found input {}, need {}); choose a model or data set that fits.",
+       source, data_name, input.to_string(), image_shape.to_string());
+}
+
 bool is_packed_source(std::string_view source) { return !source.starts_with("zoo:"); }
 
 std::int64_t packed_file_bytes(std::string_view source, const Model& model) {

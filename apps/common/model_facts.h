@@ -49,6 +49,10 @@ struct ModelFacts {
 /// Bytes of the packed file: on disk when `source` is a packed file, else what packing would give.
 [[nodiscard]] std::int64_t packed_file_bytes(std::string_view source, const Model& model);
 
+/// Refuses a network for images of another shape. `input`: shape of one image as the network takes it; `data_name`: what brings the images.
+/// Throws: `Error(usage)` naming both shapes.
+void require_fit(std::string_view source, const Shape& input, std::string_view data_name, const Shape& image_shape);
+
 /// True when MODEL names a packed file rather than a zoo network.
 [[nodiscard]] bool is_packed_source(std::string_view source);
 

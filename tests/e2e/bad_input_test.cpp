@@ -132,6 +132,9 @@ const std::vector<BadInput>& rows() {
        ": zoo:resnet20: the model does not fit the images of data set \"synthetic:10:20:20:1\" (found input [3, 32, 32], need [1, 28, "
        "28]); "
        "choose a model or data set that fits."},
+      {"TooManyClasses", with_small_model({"eval", "net.bw", "--data", "synthetic:11:20:20:1"}), kUsage,
+       ": net.bw: the model does not tell the classes apart (found output [10], need one value for each of 11 classes); choose another "
+       "model."},
       // Models and weights.
       {"UnknownZooName", only({"inspect", "zoo:lenet"}), kUsage,
        ": zoo network \"lenet\" is not known (nearest: lenet5); known networks are lenet5, mlp-1000, gupta-mnist-cnn, gupta-cifar-cnn, "

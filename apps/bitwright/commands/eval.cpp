@@ -76,7 +76,8 @@ void eval(const EvalOptions& options) {
   const int threads = options.threads > 0 ? options.threads : cpu_count();
   const std::int64_t batch = std::min(options.batch, dataset->size());
   Session session(std::move(model), {.threads = threads, .batch = batch});
-  require_classifier(session, options.model, fmt::format("data set \"{}\"", options.data), dataset->image_shape());
+  require_fit(options.model, session.input_shape(), fmt::format("data set \"{}\"", options.data), dataset->image_shape());
+  require_classifier(session, options.model, dataset->class_names().size());
   const Evaluation result = evaluate(session, *dataset, batch, options.data);
 
   const auto images = static_cast<std::int64_t>(result.predictions.size());

@@ -39,7 +39,7 @@ std::vector<std::size_t> ranking(const std::vector<double>& probability) {
 
 void run(const RunOptions& options) {
   Session session(open_model(options.model), {.threads = 1, .batch = 1});
-  require_classifier(session, options.model, "the command line", session.input_shape());
+  require_classifier(session, options.model, 1);
   std::vector<float> input(static_cast<std::size_t>(session.input_shape().element_count()));
   std::vector<float> output(static_cast<std::size_t>(session.output_shape().element_count()));
   nlohmann::ordered_json results = nlohmann::ordered_json::array();

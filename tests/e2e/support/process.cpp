@@ -61,7 +61,8 @@ std::string read_all(int descriptor) {
 Process::Process(const std::vector<std::string>& arguments, const ProcessOptions& options) {
   // Files in memory take any amount of output without a reader.
   err_ = ::memfd_create("stderr", MFD_CLOEXEC);
-  out_ = options.stdout_path.empty() ? ::memfd_create("stdout", MFD_CLOEXEC) : ::open(options.stdout_path.c_str(), O_WRONLY | O_CLOEXEC| O_CLOEXEC);
+  out_ = options.stdout_path.empty() ? ::memfd_create("stdout", MFD_CLOEXEC)
+                                     : ::open(options.stdout_path.c_str(), O_WRONLY | O_CLOEXEC | O_CLOEXEC);
   if (out_ < 0 || err_ < 0) throw std::system_error(errno, std::generic_category(), "output of " + arguments.front());
   std::vector<std::string> words = arguments;
   std::vector<char*> argv;
