@@ -22,7 +22,7 @@ namespace bitwright {
 namespace {
 
 // All pools lie in one static region (untouched pages cost nothing), so that `operator delete` tells their memory by one comparison.
-constexpr int kSlots = 64;
+constexpr int kSlots = 256;
 constexpr int kNoSlot = -1;
 alignas(64) std::array<std::array<std::byte, ArgumentPool::kBytes>, kSlots> g_region;
 
@@ -69,15 +69,14 @@ ArgumentPool::~ArgumentPool() {
 
 bool ArgumentPool::is_effective() const noexcept { return slot_ != kNoSlot; }
 
-ArgumentPool::Scope::Scope(ArgumentPool& pool) noexcept : before_(t_slot) { t_slot = pool.slot_; }
-
-ArgumentPool::Scope::~Scope() {
-  if (t_slot != kNoSlot) {
-    SlotState& slot = g_slots[static_cast<std::size_t>(t_slot)];
-    if (slot.live.load(std::memory_order_relaxed) == 0) slot.used = 0;
-  }
-  t_slot = before_;
+ArgumentPool::Scope::Scope(ArgumentPool& pool) noexcept : before_(t_slot) {
+  t_slot = pool.slot_;
+  if (t_slot == kNoSlot) return;
+  SlotState& slot = g_slots[static_cast<std::size_t>(t_slot)];
+  if (slot.live.load(std::memory_order_relaxed) == 0) slot.used = 0;
 }
+
+ArgumentPool::Scope::~Scope() { t_slot = before_; }
 
 }  // namespace bitwright
 

@@ -13,7 +13,7 @@ namespace bitwright {
 /// docs/adr/0006-allocation-free-execution.md weighs the alternatives. Under a sanitizer nothing is replaced.
 class ArgumentPool {
  public:
-  static constexpr std::size_t kBytes = 16384;
+  static constexpr std::size_t kBytes = 8192;
 
   /// Takes one of a fixed number of slots; when all are taken, scopes of this pool have no effect and `operator new` uses the heap.
   ArgumentPool() noexcept;

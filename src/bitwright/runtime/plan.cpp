@@ -119,7 +119,6 @@ void PrimitiveStep::bind(std::span<float* const> buffers) {
 }
 
 void PrimitiveStep::run() {
-  const ArgumentPool::Scope scope(pool_);
   const dnnl_status_t status =
       dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(c_arguments_.size()), c_arguments_.data());
   if (status != dnnl_success)
@@ -134,8 +133,16 @@ void LoopStep::bind(std::span<float* const> buffers) {
   for (const BufferId buffer : writes()) pointers_.push_back(buffers[buffer]);
 }
 
-void Plan::run() {
+void Plan::warm_up() {
+  std::fill_n(input, input_count, 0.0F);
   for (const std::unique_ptr<Step>& step : steps) step->run();
+}
+
+void Plan::run() {
+  for (const std::unique_ptr<Step>& step : steps) {
+    const ArgumentPool::Scope scope(*pool);
+    step->run();
+  }
 }
 
 Plan make_plan(const Model& model, std::int64_t batch, int threads, ConstantCache& constants) {

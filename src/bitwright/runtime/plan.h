@@ -59,7 +59,6 @@ class PrimitiveStep final : public Step {
   std::vector<dnnl::memory> memories_;
   std::vector<dnnl_exec_arg_t> c_arguments_;
   dnnl::stream stream_;
-  ArgumentPool pool_;
 };
 
 /// A loop of ours over buffers of the arena: sources first, then destinations, in the order given.
@@ -79,12 +78,15 @@ class LoopStep final : public Step {
 struct Plan {
   std::vector<std::unique_ptr<Step>> steps;
   std::unique_ptr<Arena> arena;
+  std::unique_ptr<ArgumentPool> pool = std::make_unique<ArgumentPool>();
   float* input = nullptr;
   const float* output = nullptr;
   std::int64_t input_count = 0;
   std::int64_t output_count = 0;
   std::vector<NodeReport> reports;
 
+  /// For the first time: some primitives set things up for good then, which must come from the heap.
+  void warm_up();
   void run();
 };
 

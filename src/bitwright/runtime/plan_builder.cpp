@@ -3,6 +3,7 @@
 
 #include "bitwright/core/assert.h"
 #include "bitwright/core/error.h"
+#include "bitwright/runtime/strided_copy.h"
 
 #include <algorithm>
 #include <cmath>
@@ -86,11 +87,25 @@ PlannedValue PlanBuilder::value_as(const std::string& name, const dnnl::memory::
     if (converted.desc == desc) return converted;
   }
   const PlannedValue converted{.desc = desc, .buffer = new_buffer(bytes_of(desc))};
-  const dnnl::reorder::primitive_desc reorder(cpu_engine(), original.desc, cpu_engine(), desc, strict_attributes());
-  add_primitive(dnnl::reorder(reorder), reorder.scratchpad_desc(), {reads(DNNL_ARG_FROM, original), writes(DNNL_ARG_TO, converted)});
-  plan_.reports.push_back(
-      {.node = name, .op = "Reorder", .kernel = std::string("onednn:reorder:") + reorder.impl_info_str(), .refusals = {}});
+  add_reorder(name, original, converted);
   return conversions.emplace_back(converted);
+}
+
+void PlanBuilder::add_reorder(const std::string& name, const PlannedValue& src, const PlannedValue& dst) {
+  std::string kernel;
+  const std::optional<StridedCopy> copy = make_strided_copy(src.desc, dst.desc);
+  if (copy && copy->is_transposition()) {
+    // oneDNN's kernel for this allocates on every thread but the first.
+    kernel = "loop:transpose";
+    add_loop({src.buffer}, {dst.buffer}, [copy = *copy, threads = threads_](std::span<float* const> buffers) {
+      copy.run_transposition(buffers[0], buffers[1], threads);
+    });
+  } else {
+    const dnnl::reorder::primitive_desc reorder(cpu_engine(), src.desc, cpu_engine(), dst.desc, strict_attributes());
+    kernel = std::string("onednn:reorder:") + reorder.impl_info_str();
+    add_primitive(dnnl::reorder(reorder), reorder.scratchpad_desc(), {reads(DNNL_ARG_FROM, src), writes(DNNL_ARG_TO, dst)});
+  }
+  plan_.reports.push_back({.node = name, .op = "Reorder", .kernel = std::move(kernel), .refusals = {}});
 }
 
 PlannedValue PlanBuilder::plain_value(const Node& node, std::size_t input) {
@@ -197,10 +212,7 @@ PlannedValue PlanBuilder::destination_of(const FusedTail& tail, const dnnl::memo
     return residual;
   }
   const PlannedValue dst = make_value(tail.output, desc);
-  const dnnl::reorder::primitive_desc copy(cpu_engine(), residual.desc, cpu_engine(), desc, strict_attributes());
-  add_primitive(dnnl::reorder(copy), copy.scratchpad_desc(), {reads(DNNL_ARG_FROM, residual), writes(DNNL_ARG_TO, dst)});
-  plan_.reports.push_back(
-      {.node = *tail.residual, .op = "Reorder", .kernel = std::string("onednn:reorder:") + copy.impl_info_str(), .refusals = {}});
+  add_reorder(*tail.residual, residual, dst);
   return dst;
 }
 

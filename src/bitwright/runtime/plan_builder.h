@@ -85,6 +85,7 @@ class PlanBuilder {
  private:
   const Node* only_reader(const std::string& value) const;
   void fuse(const Node& node, const Node& into);
+  void add_reorder(const std::string& name, const PlannedValue& src, const PlannedValue& dst);
 
   const Model& model_;
   ShapeMap shapes_;

@@ -65,9 +65,7 @@ class Session::Impl {
     if (found == plans_.end()) {
       const ThreadScope threads(threads_);
       Plan plan = make_plan(prepared_, batch, threads_, constants_);
-      // The first run of a primitive may set things up for good (thread teams, for one), so it happens here.
-      std::fill_n(plan.input, plan.input_count, 0.0F);
-      plan.run();
+      plan.warm_up();
       found = plans_.emplace(batch, std::move(plan)).first;
     }
     plan_ = &found->second;

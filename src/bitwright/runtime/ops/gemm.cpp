@@ -58,7 +58,9 @@ std::vector<std::string> try_packed(PlanBuilder& builder, const Node& node) {
   const PlannedValue dst = builder.make_value(tail.output, plain_desc(builder.shape(tail.output)));
   const GemvPackedFunction kernel = choice.kernel->function;
   const std::int64_t blocks = weights->block_count();
-  const int threads = static_cast<int>(std::clamp<std::int64_t>(blocks / kLeastBlocksPerThread, 1, builder.threads()));
+  // A region always has all the session's threads, idle or not: OpenMP would end those it has no use for and start them again later.
+  const int threads = builder.threads();
+  const std::int64_t parts = std::clamp<std::int64_t>(blocks / kLeastBlocksPerThread, 1, threads);
 
   const auto multiply = [weights, epilogue, kernel, batch, inputs, outputs](std::span<float* const> buffers, GemvBlockRange range) {
     const float* x = buffers.front();
@@ -69,13 +71,12 @@ std::vector<std::string> try_packed(PlanBuilder& builder, const Node& node) {
     finish_rows(epilogue, batch, outputs, range.begin * kGemvPackedBlockOutputs, std::min(range.end * kGemvPackedBlockOutputs, outputs),
                 epilogue.has_residual ? buffers[1] : nullptr, y);
   };
-  builder.add_loop(std::move(sources), {dst.buffer}, [multiply, blocks, threads](std::span<float* const> buffers) {
-    if (threads == 1) return multiply(buffers, {.begin = 0, .end = blocks});
+  builder.add_loop(std::move(sources), {dst.buffer}, [multiply, blocks, threads, parts](std::span<float* const> buffers) {
+    if (parts == 1) return multiply(buffers, {.begin = 0, .end = blocks});
 #pragma omp parallel num_threads(threads)
     {
       const std::int64_t part = omp_get_thread_num();
-      const std::int64_t parts = omp_get_num_threads();
-      multiply(buffers, {.begin = blocks * part / parts, .end = blocks * (part + 1) / parts});
+      if (part < parts) multiply(buffers, {.begin = blocks * part / parts, .end = blocks * (part + 1) / parts});
     }
   });
   builder.report(node, std::string(choice.kernel->name) + ":" + std::to_string(weights->code_bits()) + "bit", choice.refusals);

@@ -1,28 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/model/slice_range.h"
 #include "bitwright/runtime/ops/plan_ops.h"
+#include "bitwright/runtime/strided_copy.h"
 
 #include <algorithm>
 
 namespace bitwright {
 namespace {
 
-// Copies `counts` elements per axis between two strided tensors, starting at the given pointers.
-void copy_strided(const std::vector<std::int64_t>& counts, const std::vector<std::int64_t>& from_strides,
-                  const std::vector<std::int64_t>& to_strides, const float* from, float* to, std::size_t axis) noexcept {
-  if (axis + 1 == counts.size()) {
-    for (std::int64_t i = 0; i < counts[axis]; ++i) to[i * to_strides[axis]] = from[i * from_strides[axis]];
-    return;
-  }
-  for (std::int64_t i = 0; i < counts[axis]; ++i) {
-    copy_strided(counts, from_strides, to_strides, from + i * from_strides[axis], to + i * to_strides[axis], axis + 1);
-  }
-}
-
-std::vector<std::int64_t> row_major_strides(const Shape& shape) {
-  std::vector<std::int64_t> strides(shape.rank(), 1);
-  for (std::size_t axis = shape.rank(); axis-- > 1;) strides[axis - 1] = strides[axis] * shape[axis];
-  return strides;
+// The source as it lies, when its layout has strides; else in row-major order.
+PlannedValue strided_value(PlanBuilder& builder, const Node& node) {
+  const PlannedValue src = builder.value(node, 0);
+  return strides_of(src.desc) ? src : builder.plain_value(node, 0);
 }
 
 }  // namespace
@@ -39,40 +28,38 @@ void plan_dropout(PlanBuilder& builder, const Node& node) {
 }
 
 void plan_slice(PlanBuilder& builder, const Node& node) {
-  const PlannedValue src = builder.plain_value(node, 0);
-  const Shape& src_shape = builder.shape(node.inputs[0]);
+  const PlannedValue src = strided_value(builder, node);
   const Shape& dst_shape = builder.shape(node.outputs.front());
-  const std::vector<SliceRange> ranges = slice_ranges(node, src_shape);
-  std::vector<std::int64_t> from_strides = row_major_strides(src_shape);
+  const std::vector<SliceRange> ranges = slice_ranges(node, builder.shape(node.inputs[0]));
+  std::vector<std::int64_t> src_strides = *strides_of(src.desc);
   std::int64_t offset = 0;
   for (std::size_t axis = 0; axis < ranges.size(); ++axis) {
-    offset += ranges[axis].start * from_strides[axis];
-    from_strides[axis] *= ranges[axis].step;
+    offset += ranges[axis].start * src_strides[axis];
+    src_strides[axis] *= ranges[axis].step;
   }
-  const PlannedValue dst = builder.make_value(node.outputs.front(), plain_desc(dst_shape));
+  const PlannedValue dst = builder.make_value(node.outputs.front(), desc_in_order_of(src.desc, dst_shape));
   builder.report(node, "loop:slice");
-  builder.add_loop(
-      {src.buffer}, {dst.buffer},
-      [counts = dst_shape.dims(), from_strides, to_strides = row_major_strides(dst_shape), offset](std::span<float* const> buffers) {
-        copy_strided(counts, from_strides, to_strides, buffers[0] + offset, buffers[1], 0);
-      });
+  builder.add_loop({src.buffer}, {dst.buffer},
+                   [copy = StridedCopy(dst_shape.dims(), src_strides, *strides_of(dst.desc)), offset](std::span<float* const> buffers) {
+                     copy.run(buffers[0] + offset, buffers[1]);
+                   });
 }
 
 void plan_pad(PlanBuilder& builder, const Node& node) {
-  const PlannedValue src = builder.plain_value(node, 0);
+  const PlannedValue src = strided_value(builder, node);
   const Shape& src_shape = builder.shape(node.inputs[0]);
   const Shape& dst_shape = builder.shape(node.outputs.front());
   const std::vector<std::int64_t> pads = node.ints_attribute("pads", {});
-  const std::vector<std::int64_t> to_strides = row_major_strides(dst_shape);
+  const PlannedValue dst = builder.make_value(node.outputs.front(), desc_in_order_of(src.desc, dst_shape));
+  const std::vector<std::int64_t> dst_strides = *strides_of(dst.desc);
   std::int64_t offset = 0;
-  for (std::size_t axis = 0; axis < src_shape.rank(); ++axis) offset += pads[axis] * to_strides[axis];
-  const PlannedValue dst = builder.make_value(node.outputs.front(), plain_desc(dst_shape));
+  for (std::size_t axis = 0; axis < src_shape.rank(); ++axis) offset += pads[axis] * dst_strides[axis];
   builder.report(node, "loop:pad");
   builder.add_loop({src.buffer}, {dst.buffer},
-                   [counts = src_shape.dims(), from_strides = row_major_strides(src_shape), to_strides, offset,
-                    total = dst_shape.element_count(), value = node.float_attribute("value", 0.0F)](std::span<float* const> buffers) {
+                   [copy = StridedCopy(src_shape.dims(), *strides_of(src.desc), dst_strides), offset, total = dst_shape.element_count(),
+                    value = node.float_attribute("value", 0.0F)](std::span<float* const> buffers) {
                      std::fill_n(buffers[1], total, value);
-                     copy_strided(counts, from_strides, to_strides, buffers[0], buffers[1] + offset, 0);
+                     copy.run(buffers[0], buffers[1] + offset);
                    });
 }
 
