@@ -85,7 +85,6 @@ Container read_whole(const std::filesystem::path& path) {
   if (file.get() < 0) fail_to_read(path, errno);
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) fail_to_read(path, errno);
-  if (S_ISDIR(status.st_mode)) fail_to_read(path, EISDIR);
 
   Container content;
   std::size_t size = 0;

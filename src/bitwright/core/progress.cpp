@@ -16,7 +16,7 @@ constexpr std::chrono::seconds kPlainInterval{5};
 constexpr int kBarWidth = 24;
 
 std::string format_rate(double per_second) {
-  return per_second >= 100.0 ? fmt::format("{:.0f}", per_second) : fmt::format("{:.2g}", per_second);
+  return per_second >= 10.0 ? fmt::format("{:.0f}", per_second) : fmt::format("{:.2g}", per_second);
 }
 
 }  // namespace

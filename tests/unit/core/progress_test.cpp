@@ -6,6 +6,7 @@
 #include <pty.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <thread>
 
@@ -27,7 +28,7 @@ TEST(Progress, PlainStreamGetsOneLineAtTheEndOfShortWork) {
     for (int done = 1; done <= 4; ++done) progress.update(done, "loss 0.5");
     progress.finish("loss 0.25");
   }
-  EXPECT_THAT(content_of(stream), ::testing::MatchesRegex("train 100 % 4/4 images, .* images/s, took 0 s, loss 0.25\n"));
+  EXPECT_THAT(content_of(stream), ::testing::MatchesRegex("train 100 % 4/4 images, .* images/s, took [0-9]+ s, loss 0.25\n"));
   std::fclose(stream);
 }
 
@@ -46,13 +47,15 @@ TEST(Progress, TerminalGetsABarThatIsRedrawnInPlace) {
   int controller = -1;
   int terminal = -1;
   if (openpty(&controller, &terminal, nullptr, nullptr, nullptr) != 0) GTEST_SKIP() << "no pseudo terminal here";
+  std::int64_t drawings_allowed = 2;  // the first after the pause and the last
   std::FILE* const stream = fdopen(terminal, "w");
   {
     Progress progress(stream, "train", 10, "steps");
     std::this_thread::sleep_for(std::chrono::milliseconds(120));  // longer than the interval between drawings
     progress.update(5, "loss 1");
-    progress.update(6, "too soon to be drawn");
-    progress.update(10, "");
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < 1000; ++i) progress.update(10, "");
+    drawings_allowed += static_cast<std::int64_t>((std::chrono::steady_clock::now() - start) / std::chrono::milliseconds(100));
     progress.finish("done");
   }
   std::array<char, 4096> buffer{};
@@ -63,7 +66,7 @@ TEST(Progress, TerminalGetsABarThatIsRedrawnInPlace) {
   EXPECT_THAT(text, ::testing::HasSubstr(" left, loss 1"));
   EXPECT_THAT(text, ::testing::HasSubstr("\rtrain [########################] 100 % 10/10 steps, "));
   EXPECT_THAT(text, ::testing::EndsWith("done\x1b[K\r\n"));
-  EXPECT_THAT(text, ::testing::Not(::testing::HasSubstr("too soon")));
+  EXPECT_LE(std::ranges::count(text, '\r') - 1, drawings_allowed);  // the terminal itself ends the last line with another
   std::fclose(stream);
   close(controller);
 }
