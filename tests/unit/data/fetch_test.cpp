@@ -232,6 +232,7 @@ TEST_F(FetchTest, TheDebianPackageComesLast) {
   serve("b.gz", gzip(kB));
   add_program("npm",
               "echo 'npm ERR! code E404'\necho 'npm ERR! network failed, reason: no such host'\n"
+              "echo 'npm ERR! network This is a problem related to network connectivity.'\n"
               "echo 'npm ERR! A complete log of this run can be found in: /x/_logs/y'\nexit 1\n");
   add_program("apt-get", "[ \"$*\" = 'download dataset-tiny' ] && echo x > dataset-tiny_1_all.deb\n");
   add_program("dpkg-deb", "/bin/mkdir -p \"$3/no/such/set\" && /bin/cp " + text("served") + "/*.gz \"$3/no/such/set\"\n");

@@ -7,7 +7,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <numeric>
 #include <thread>
 
@@ -90,16 +93,11 @@ TEST(LoaderTest, SeekingGivesTheSameBatchesAsRunningThere) {
   expect_equal(take(seeking, 1), {need[7]});
 }
 
-TEST(LoaderTest, SeekingToWhereItStandsKeepsWhatIsPrepared) {
-  const auto dataset = std::make_shared<CountingImages>(64);
-  LoaderOptions plain;
-  plain.batch = 8;
-  Loader loader(dataset, plain);
-  static_cast<void>(take(loader, 8));
-  loader.seek(1, 0);
-  static_cast<void>(take(loader, 8));
-  // 16 batches were taken and at most 3 (workers + 2) more are prepared ahead; anything prepared twice would show above that.
-  EXPECT_LE(dataset->reads, (16 + 3) * 8);
+/// Waits (10 s at most) until so many images have been read, and a little longer to see that it stays at that.
+void wait_for_reads(const CountingImages& dataset, int reads) {
+  for (int i = 0; i < 10000 && dataset.reads < reads; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(dataset.reads, reads);
 }
 
 TEST(LoaderTest, PreparesOnlyAFewBatchesAhead) {
@@ -109,8 +107,20 @@ TEST(LoaderTest, PreparesOnlyAFewBatchesAhead) {
   plain.workers = 2;
   Loader loader(dataset, plain);
   static_cast<void>(loader.next());
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  EXPECT_LE(dataset->reads, 4 * 10) << "the ring has workers + 2 slots";
+  wait_for_reads(*dataset, 4 * 10);  // the ring has workers + 2 slots
+}
+
+TEST(LoaderTest, SeekingToWhereItStandsKeepsWhatIsPrepared) {
+  const auto dataset = std::make_shared<CountingImages>(64);
+  LoaderOptions plain;
+  plain.batch = 8;
+  Loader loader(dataset, plain);
+  static_cast<void>(take(loader, 8));
+  // The batch delivered last keeps its slot, the other two of the ring are filled ahead.
+  wait_for_reads(*dataset, (8 + 2) * 8);
+  loader.seek(1, 0);
+  static_cast<void>(take(loader, 8));
+  wait_for_reads(*dataset, (16 + 2) * 8);
 }
 
 TEST(LoaderTest, EverySampleComesOncePerEpoch) {
