@@ -157,6 +157,8 @@ TEST(FitImageTest, TheSameShapeChangesNothing) {
 TEST(FitImageTest, ConvertsBetweenGrayAndColor) {
   // 0.299 * 100 + 0.587 * 200 + 0.114 * 50 = 153.0; 0.299 * 255 = 76.245.
   EXPECT_EQ(fit_image({{3, 1, 2}, {100, 255, 200, 0, 50, 0}}, {1, 1, 2}).pixels, (std::vector<std::uint8_t>{153, 76}));
+  // Each weight alone, at a pixel where one thousandth less or more would round elsewhere for one of them: 73.554, 149.685, 28.614.
+  EXPECT_EQ(fit_image({{3, 1, 3}, {246, 0, 0, 0, 255, 0, 0, 0, 251}}, {1, 1, 3}).pixels, (std::vector<std::uint8_t>{74, 150, 29}));
   EXPECT_EQ(fit_image({{1, 1, 2}, {7, 9}}, {3, 1, 2}).pixels, (std::vector<std::uint8_t>{7, 9, 7, 9, 7, 9}));
   EXPECT_EQ(fit_image({{3, 1, 1}, {255, 255, 255}}, {1, 1, 1}).pixels, (std::vector<std::uint8_t>{255}));
 }
