@@ -61,6 +61,8 @@ class Method {
   virtual void after_step(StepContext&) {}
   /// Called after every epoch: asserts invariants and adds its own metrics.
   virtual void end_epoch(StepContext&, Metrics&) {}
+  /// Whether the network as it stands computes with the values of its codes; false while weights are still on their way to the grid.
+  [[nodiscard]] virtual bool settled() const { return true; }
   /// Exact codes of one weight as of now; nothing for weights it does not own.
   [[nodiscard]] virtual std::optional<QuantizedTensor> freeze(std::string_view weight) const = 0;
   virtual void save(StateWriter&) const {}

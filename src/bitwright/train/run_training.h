@@ -23,8 +23,9 @@ struct TrainProgress {
 };
 
 struct TrainEvents {
-  std::function<void(const TrainProgress&)> on_progress;  ///< after steps, at most a few times a second
-  const std::atomic<bool>* stop_requested = nullptr;      ///< set by a signal handler: write a checkpoint and return
+  std::function<void(const TrainProgress&)> on_progress;        ///< after steps, at most a few times a second
+  const std::atomic<bool>* stop_requested = nullptr;            ///< set by a signal handler: write a checkpoint and return
+  std::function<void(std::int64_t step, double loss)> on_step;  ///< after every step, counted from 1, with its loss; for traces
 };
 
 enum class StartPolicy {

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "bitwright/train/network.h"
+#include "bitwright/train/recipe.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace bitwright {
+
+/// LibTorch's SGD (momentum, Nesterov) or Adam over a network's parameters, in two groups: weights, and everything else (biases,
+/// batch-norm scale and shift), each with its own weight decay.
+///
+/// Equation, SGD: g <- g + decay w; v <- momentum v + g (v = g in the first step); w <- w - lr v, with Nesterov w <- w - lr (g + momentum
+/// v).
+class Optimizer {
+ public:
+  /// The network's tensors must outlive the optimizer.
+  Optimizer(const Network& network, const TrainRecipe& recipe);
+  ~Optimizer();
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  void zero_gradients();
+  void step();
+  void set_learning_rate(double rate);
+
+  /// What the optimizer remembers of each element of a parameter (momentum; Adam's two moments): tensors of the parameter's shape that
+  /// share the optimizer's memory. Empty before the first step.
+  [[nodiscard]] std::vector<at::Tensor> state_tensors(std::string_view parameter) const;
+
+  /// Exactness: a loaded optimizer goes on bit for bit.
+  void save(StateWriter& state) const;
+  void load(StateReader& state);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bitwright
