@@ -3,6 +3,7 @@
 
 #include "bitwright/core/error.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,6 +18,9 @@ void hand_over(std::string_view verb, char** arguments) {
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   if (error) fail(ErrorCode::io, "{}: cannot find this program's own folder ({}); is /proc mounted?", verb, error.message());
   const std::filesystem::path trainer = self.parent_path() / "bitwright-train";
+  // OpenMP's threads wait for each other many times a step. Waiting by spinning takes the processor from the very thread that is waited
+  // for when other programs run too (measured: 483 instead of 3827 images a second). It must be said before the program starts.
+  ::setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
   ::execv(trainer.c_str(), arguments);
   if (errno == ENOENT) {
     fail(ErrorCode::io,
