@@ -3,13 +3,11 @@
 
 #include "bitwright/core/error.h"
 #include "bitwright/core/progress.h"
-#include "bitwright/data/dataset.h"
-#include "bitwright/model/model_source.h"
 #include "bitwright/model/packed_file.h"
 #include "bitwright/runs/run.h"
-#include "bitwright/train/method.h"
 #include "bitwright/train/run_training.h"
 #include "common/model_facts.h"
+#include "run_folder.h"
 #include "stop_signal.h"
 
 #include <fcntl.h>
@@ -21,10 +19,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <optional>
-#include <system_error>
-#include <vector>
 
 namespace bitwright::apps {
 namespace {
@@ -41,30 +36,6 @@ void require_writable(const std::filesystem::path& output) {
   ::unlink(probe.c_str());
 }
 
-/// Finds what is wrong with a recipe while there is no run folder yet.
-void check_recipe(const Recipe& recipe) {
-  for (const MethodRecipe& method : recipe.methods) static_cast<void>(make_method(method));
-  const Model model = open_model(recipe.model.from, recipe.train.seed);
-  validate(model);
-  if (recipe.data.hold_out == 0) static_cast<void>(open_dataset(recipe.data.name, Split::test));
-  const std::unique_ptr<Dataset> images = open_dataset(recipe.data.name, Split::train);
-  std::vector<std::int64_t> input = model.graph.inputs.front().shape.dims();
-  input.erase(input.begin());  // the batch
-  require_fit(recipe.model.from, Shape(std::move(input)), fmt::format("data set \"{}\"", recipe.data.name), images->image_shape());
-}
-
-/// Makes the run folder; one that can't be made whole is not left behind empty.
-Run create_run(const std::filesystem::path& folder, const std::string& recipe_text) {
-  std::error_code ignored;
-  const bool was_there = std::filesystem::exists(folder, ignored);
-  try {
-    return Run::create(folder, recipe_text);
-  } catch (const Error&) {
-    if (!was_there) std::filesystem::remove(folder, ignored);
-    throw;
-  }
-}
-
 /// Draws the progress of a run; the bar begins where a resumed run stands.
 class TrainingBar {
  public:
@@ -74,12 +45,12 @@ class TrainingBar {
       const std::string title = first_step_ > 0 ? fmt::format("train from step {}", first_step_) : "train";
       bar_.emplace(stderr, title, progress.total_steps - first_step_, "steps");
     }
-    last_step_ = progress.step;
     total_steps_ = progress.total_steps;
     note_ = fmt::format("{}, loss {:.4f}", progress.phase, progress.loss);
     if (progress.accuracy) note_ += fmt::format(", accuracy {:.2f} %", *progress.accuracy);
     bar_->update(progress.step - first_step_, note_);
   }
+  void count(std::int64_t step) noexcept { last_step_ = step; }
   void finish() {
     if (bar_) bar_->finish(note_);
   }
@@ -121,15 +92,17 @@ void declare_training_options(CLI::App& app, TrainingOptions& options) {
 }
 
 void run_recipe(const Recipe& recipe, const TrainingOptions& options) {
-  check_recipe(recipe);
   if (!options.output.empty()) require_writable(options.output);
   const StopSignal stop;
-  Run run = create_run(options.run_folder, to_toml(recipe));
+  RunFolder folder(options.run_folder, to_toml(recipe));
+  Run& run = folder.run();
   TrainingBar bar;
   TrainEvents events;
   events.on_progress = [&bar](const TrainProgress& progress) { bar.draw(progress); };
+  events.on_step = [&bar](std::int64_t step, double) { bar.count(step); };
   events.stop_requested = stop.requested();
   const TrainResult result = run_training(recipe, run, options.resume ? StartPolicy::resume : StartPolicy::fresh, events);
+  folder.keep();
   bar.finish();
   if (!result.completed) {
     throw Interrupted{128 + stop.number(),

@@ -21,7 +21,7 @@ void declare_training_options(CLI::App& app, TrainingOptions& options);
 
 /// Runs a recipe to its end with a progress bar on stderr, then prints accuracy, bytes, bits per weight and path.
 ///
-/// Everything that can be refused is refused before the run folder is made.
+/// A run that is refused leaves no run folder behind.
 /// Throws: as `run_training`; `Interrupted` after SIGINT or SIGTERM, with the checkpoint written.
 void run_recipe(const Recipe& recipe, const TrainingOptions& options);
 

@@ -84,6 +84,8 @@ std::string parse_message(const CLI::ParseError& error, const CLI::App& verb) {
     return fmt::format("unknown option \"{}\" (did you mean \"{}\"?)", word, nearest_name(word, known));
   }
   std::string message = one_line(error.what());
+  constexpr std::string_view kConversion = "Could not convert:";
+  if (message.starts_with(kConversion)) message.replace(0, kConversion.size(), "cannot read");
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) == nullptr && message.ends_with('.')) message.pop_back();
   return message;
 }

@@ -46,7 +46,13 @@ std::string help_of(const std::string& verb) {
   return result.out;
 }
 
-bool is_training_verb(const std::string& verb) { return verb == "bitwright train" || verb == "bitwright quantize"; }
+#ifdef BITWRIGHT_HAS_TRAIN
+constexpr bool kHasTrain = true;
+#else
+constexpr bool kHasTrain = false;
+#endif
+
+bool needs_train(const std::string& verb) { return verb == "bitwright train" || verb == "bitwright quantize"; }
 
 TEST(CliDocs, ShowsTheHelpOfEveryVerb) {
   std::string page = read_bytes(kPage);
@@ -55,9 +61,7 @@ TEST(CliDocs, ShowsTheHelpOfEveryVerb) {
   // From the back, so that positions stay good while texts are replaced.
   for (auto block = blocks.rbegin(); block != blocks.rend(); ++block) {
     shown.push_back(block->verb);
-#ifndef BITWRIGHT_HAS_TRAIN
-    if (is_training_verb(block->verb)) continue;
-#endif
+    if (!kHasTrain && needs_train(block->verb)) continue;
     const std::string help = help_of(block->verb);
     if (std::getenv("BITWRIGHT_UPDATE_DOCS") != nullptr) {
       page.replace(block->begin, block->length, help);

@@ -48,13 +48,15 @@ std::function<Arguments(const fs::path&)> only(Arguments arguments) {
 const std::vector<BadInput>& rows() {
   static const std::vector<BadInput> all = {
       {"UnknownMethod", only({"quantize", "zoo:lenet5", "--data", "synthetic:10:64:32:1", "--method", "ink", "--run", "run"}), kUsage,
-       ": ?"},
-      {"Bits0", quantize_with({"--bits", "0"}), kUsage, ": ?"},
-      {"Bits1", quantize_with({"--bits", "1"}), kUsage, ": ?"},
-      {"Bits99", quantize_with({"--bits", "99"}), kUsage, ": ?"},
-      {"BitsNoNumber", quantize_with({"--bits", "five"}), kUsage, " quantize: ?; run `bitwright quantize --help`."},
-      {"PortionsNotIncreasing", quantize_with({"--portions", "0.5,0.5,1"}), kUsage, ": ?"},
-      {"PortionsNotEndingIn1", quantize_with({"--portions", "0.5,0.75"}), kUsage, ": ?"},
+       ": recipe: method \"ink\" is not known (nearest: inq); known methods are inq."},
+      {"Bits0", quantize_with({"--bits", "0"}), kUsage, ": recipe: method inq: bits must be between 2 and 8 (found 0); e.g. bits = 5."},
+      {"Bits1", quantize_with({"--bits", "1"}), kUsage, ": recipe: method inq: bits must be between 2 and 8 (found 1); e.g. bits = 5."},
+      {"Bits99", quantize_with({"--bits", "99"}), kUsage, ": recipe: method inq: bits must be between 2 and 8 (found 99); e.g. bits = 5."},
+      {"BitsNoNumber", quantize_with({"--bits", "five"}), kUsage, " quantize: cannot read --bits = five; run `bitwright quantize --help`."},
+      {"PortionsNotIncreasing", quantize_with({"--portions", "0.5,0.5,1"}), kUsage,
+       ": recipe: method inq: portions must increase and end in 1 (found [0.5, 0.5, 1]); e.g. portions = [0.5, 0.75, 0.875, 1.0]."},
+      {"PortionsNotEndingIn1", quantize_with({"--portions", "0.5,0.75"}), kUsage,
+       ": recipe: method inq: portions must increase and end in 1 (found [0.5, 0.75]); e.g. portions = [0.5, 0.75, 0.875, 1.0]."},
       {"UnknownDataSet", only({"quantize", "zoo:lenet5", "--data", "mmist", "--method", "inq", "--run", "run"}), kUsage,
        ": mmist: no data set has this name (need one of mnist, fashion-mnist, cifar10, cifar100, synthetic:CLASSES:TRAIN:TEST:SEED); did "
        "you "
@@ -83,18 +85,22 @@ const std::vector<BadInput>& rows() {
        "file."},
       {"DataSetOfOtherImages", only({"quantize", "zoo:resnet20", "--data", "synthetic:10:64:32:1", "--method", "inq", "--run", "run"}),
        kUsage,
-       ": zoo:resnet20: the model does not fit the images of data set \"synthetic:10:64:32:1\" (found input [3, 32, 32], need [1, 28, "
-       "28]); "
-       "choose a model or data set that fits."},
+       ": recipe: zoo:resnet20 does not fit the images of synthetic:10:64:32:1 (found [3, 32, 32], need [1, 28, 28]); choose another model "
+       "or data set."},
       {"RecipeMissing", only({"train", "absent.toml"}), kIo,
        ": absent.toml: cannot read the file (No such file or directory); check the path."},
-      {"RecipeNoToml", train_changed("[data]", "[data"), kUsage, ": ?"},
-      {"RecipeUnknownKey", train_changed("momentum", "momentun"), kUsage, ": ?"},
-      {"RecipeUnknownMethodKey", train_changed("portions", "portion"), kUsage, ": ?"},
-      {"RecipeWrongType", train_changed("lr = 0.02", "lr = \"fast\""), kUsage, ": ?"},
+      {"RecipeNoToml", train_changed("[data]", "[data"), kUsage,
+       ": recipe.toml line 3: not valid TOML (Error while parsing table header: expected ']', saw '\\n'); correct the line."},
+      {"RecipeUnknownKey", train_changed("momentum", "momentun"), kUsage,
+       ": recipe.toml line 10: unknown key \"train.momentun\" (nearest: train.momentum); rename or remove it."},
+      {"RecipeUnknownMethodKey", train_changed("portions", "portion"), kUsage,
+       ": recipe: method inq: unknown key \"portion\" (nearest: portions); rename or remove it."},
+      {"RecipeWrongType", train_changed("lr = 0.02", "lr = \"fast\""), kUsage,
+       ": recipe.toml line 8: train.lr has the wrong type (found a string, need a number); change it."},
       {"SettingNoKey", quantize_with({"--set", "train"}), kUsage,
        ": --set train: not a setting (need KEY=VALUE, e.g. train.lr=0.1); correct it."},
-      {"EpochsZero", quantize_with({"--epochs", "0"}), kUsage, ": ?"},
+      {"EpochsZero", quantize_with({"--epochs", "0"}), kUsage,
+       ": recipe: method inq: epochs_per_portion is out of range (found 0, need 1 to 1000000); change it."},
       {"OutputFolderMissing", quantize_with({"-o", "absent/out.bw"}), kIo,
        ": absent/out.bw: cannot write the file (No such file or directory); choose a folder that exists and that you may write to."},
       {"ReadOnlyOutputFolder",
@@ -164,7 +170,8 @@ TEST_F(TrainFailureTest, AFolderWithARunIsNotOverwritten) {
   const auto before = folder_content(folder());
   const ProcessResult again = bitwright(arguments);
   EXPECT_EQ(again.exit_code, kUsage);
-  EXPECT_EQ(again.err, "bitwright: ?\n");
+  EXPECT_EQ(again.err, "bitwright: " + (folder() / "run").string() +
+                           ": the folder holds a run already; continue it with `--resume`, or name another folder with `--run`.\n");
   arguments.back() = "train.epochs=2";
   const ProcessResult other = bitwright(arguments);
   EXPECT_EQ(other.exit_code, kUsage);

@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include <sstream>
+#include <map>
 
 namespace bitwright::test {
 namespace {
@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using ::testing::HasSubstr;
 
-constexpr const char* kData = "synthetic:10:512:256:1";
+constexpr const char* kData = "synthetic:10:384:128:1";
 constexpr std::int64_t kLenetQuantizable = 500 + 25000 + 400000 + 5000;
 
 class TrainLineTest : public TempFolderTest {
@@ -50,7 +50,7 @@ TEST_F(TrainLineTest, FewerBitsMakeSmallerFilesWithTheSameAnswers) {
     const std::string run = "inq-" + std::to_string(bits);
     const std::string model = run + ".bw";
     const json trained = run_json({"quantize", "float/model.bw", "--data", kData, "--method", "inq", "--bits", std::to_string(bits),
-                                   "--epochs", "1", "--batch", "64", "--run", run, "-o", model});
+                                   "--portions", "0.5,0.75,1", "--epochs", "1", "--batch", "64", "--run", run, "-o", model});
     // What you train is what you run.
     const json evaluated = run_json({"eval", model, "--data", kData});
     EXPECT_EQ(evaluated.at("correct"), trained.at("correct"));
@@ -89,6 +89,20 @@ TEST_F(TrainLineTest, FewerBitsMakeSmallerFilesWithTheSameAnswers) {
   const ProcessResult text = bitwright({"compare", "float", "inq-5", "inq-2"}, {.working_folder = folder()});
   EXPECT_EQ(text.exit_code, 0) << text.err;
   for (const char* run : {"float", "inq-5", "inq-2", "accuracy"}) EXPECT_THAT(text.out, HasSubstr(run));
+}
+
+TEST_F(TrainLineTest, QuantizeFillsInThePaperSPortions) {
+  const std::map<int, std::string> portions = {{8, "[0.5, 0.75, 0.875, 1.0]"},
+                                               {5, "[0.5, 0.75, 0.875, 1.0]"},
+                                               {4, "[0.3, 0.5, 0.8, 0.9, 0.95, 1.0]"},
+                                               {3, "[0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0]"},
+                                               {2, "[0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 1.0]"}};
+  for (const auto& [bits, list] : portions) {
+    const std::string run = "bits-" + std::to_string(bits);
+    const json ignored = run_json({"quantize", "zoo:gupta-mnist-cnn", "--data", "synthetic:10:16:8:1", "--method", "inq", "--bits",
+                                   std::to_string(bits), "--run", run});
+    EXPECT_THAT(read_bytes(folder() / run / "recipe.toml"), HasSubstr("portions = " + list + "\n"));
+  }
 }
 
 TEST_F(TrainLineTest, ProgressAndResultGoToTheirOwnStreams) {

@@ -121,15 +121,13 @@ TEST_F(TrainResumeTest, SignalsWriteACheckpointAndSayHowToGoOn) {
   EXPECT_TRUE(facts("stopped") == facts("whole"));
 }
 
-TEST_F(TrainResumeTest, AFinishedRunIsNotTrainedAgain) {
+TEST_F(TrainResumeTest, AFinishedRunGivesItsResultAgain) {
   ASSERT_EQ(run_process(command("whole")).exit_code, 0);
   const Facts before = facts("whole");
-  const auto written = fs::last_write_time(folder() / "whole/model.bw");
   const ProcessResult again = run_process(command("whole"));
   EXPECT_EQ(again.exit_code, 0) << again.err;
   EXPECT_TRUE(facts("whole") == before);
   EXPECT_EQ(nlohmann::json::parse(again.out).at("file_bytes").get<std::size_t>(), before.model.size());
-  static_cast<void>(written);
 }
 
 }  // namespace

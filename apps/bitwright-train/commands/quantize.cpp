@@ -46,23 +46,25 @@ std::vector<double> inq_portions(std::int64_t bits) {
   }
 }
 
-/// INQ trains `epochs` per portion: long on CIFAR-10, short on the easier sets; the rate falls at 50 % and 75 % of each portion.
+/// Each portion trains long on CIFAR-10, short on the easier sets; the rate falls at 50 % and 75 % of each portion.
 void fill_inq(const QuantizeOptions& options, Recipe& recipe) {
   const std::int64_t bits = options.bits.value_or(5);
   MethodRecipe& inq = recipe.methods.front();
   inq.options["bits"] = bits;
   inq.options["portions"] = options.portions.empty() ? inq_portions(bits) : options.portions;
+  std::int64_t epochs_per_portion = 1;
   recipe.train.schedule = ScheduleKind::step;
   recipe.train.weight_decay = 1e-4;
   if (options.data.starts_with("cifar")) {
     recipe.train.batch = 128;
-    recipe.train.epochs = bits >= 4 ? 8 : bits == 3 ? 12 : 15;
+    epochs_per_portion = bits >= 4 ? 8 : bits == 3 ? 12 : 15;
     recipe.data.pad_crop = 4;
     recipe.data.flip = true;
   } else {
     recipe.train.batch = 64;
-    recipe.train.epochs = bits >= 4 ? 1 : 2;
+    epochs_per_portion = bits >= 4 ? 1 : 2;
   }
+  inq.options["epochs_per_portion"] = options.epochs.value_or(epochs_per_portion);
 }
 
 constexpr MethodDefaults kMethodDefaults[] = {{"inq", fill_inq}};
@@ -76,10 +78,10 @@ Recipe build_recipe(const QuantizeOptions& options) {
   if (defaults != std::end(kMethodDefaults)) {
     defaults->fill(options, recipe);
   } else {
+    recipe.train.epochs = options.epochs.value_or(recipe.train.epochs);
     if (options.bits) recipe.methods.front().options["bits"] = *options.bits;
     if (!options.portions.empty()) recipe.methods.front().options["portions"] = options.portions;
   }
-  recipe.train.epochs = options.epochs.value_or(recipe.train.epochs);
   recipe.train.lr = options.lr.value_or(recipe.train.lr);
   recipe.train.batch = options.batch.value_or(recipe.train.batch);
   recipe.train.seed = options.seed.value_or(recipe.train.seed);

@@ -14,7 +14,6 @@ from = "zoo:gupta-mnist-cnn"
 name = "synthetic:10:256:128:1"
 pad_crop = 2
 [train]
-epochs = 3
 batch = 32
 lr = 0.02
 seed = 3
@@ -27,6 +26,7 @@ checkpoint_every = 3
 name = "inq"
 bits = 3
 portions = [0.2, 0.5, 0.8, 1.0]
+epochs_per_portion = 3
 )";
 }
 
