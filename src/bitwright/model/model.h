@@ -45,8 +45,9 @@ struct Model {
 
 [[nodiscard]] ShapeMap weight_shapes(const Model& model);
 
-/// Checks that the graph is well formed, shapes fit and every float is finite.
-/// Throws: `Error(invalid_input)`: e.g. `lenet5: weight "conv1.weight" does not fit the graph (found [20, 3, 5, 5], need [20, 1, 5, 5]); ...`.
+/// Checks that the graph is well formed, shapes fit, every weight is read, every float is finite and every name is printable UTF-8.
+/// Throws: `Error(invalid_input)`: e.g. `lenet5: weight "conv1.weight" does not fit node "conv1" (found [20, 3, 5, 5], need [?, 1, 5, 5]);
+/// give weights trained for this graph.`
 void validate(const Model& model);
 
 /// Names of the weights that methods may quantize (input 1 of Conv and Gemm), in graph order.

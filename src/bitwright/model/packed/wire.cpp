@@ -70,8 +70,7 @@ std::string get_text(ByteReader& reader, std::uint64_t limit, std::string_view w
 
 StringTable::StringTable(std::vector<std::string> texts) : texts_(std::move(texts)) {
   std::ranges::sort(texts_);
-  const auto repeated = std::ranges::unique(texts_);
-  texts_.erase(repeated.begin(), repeated.end());
+  texts_.erase(std::unique(texts_.begin(), texts_.end()), texts_.end());
   if (!texts_.empty() && texts_.front().empty()) texts_.erase(texts_.begin());
 }
 
