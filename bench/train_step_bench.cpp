@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a method adds to a training step. The benchmark `Overhead` takes turns, step by step, between a plain float network and one in a
+// method's charge, so that both see the same machine; its counters are the two medians in milliseconds and their ratio.
+//
+// The bar is a ratio of 1.05 for INQ on LeNet-5 (batch 64) with half of the weights frozen.
+#include "bitwright/core/cpu.h"
+#include "bitwright/core/rng.h"
+#include "bitwright/model/zoo.h"
+#include "bitwright/train/network.h"
+#include "bitwright/train/optimizer.h"
+#include "bitwright/train/tensor.h"
+#include "bitwright/train/trainer.h"
+
+#include <benchmark/benchmark.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace bitwright {
+namespace {
+
+/// A network, its optimizer and its methods: everything that one step needs.
+class Job {
+ public:
+  Job(const std::string& zoo_name, const std::vector<MethodRecipe>& methods, Precision precision)
+      : network_(build_zoo_model(zoo_name, 1), {.precision = usable_precision(precision)}) {
+    Recipe recipe;
+    recipe.train.lr = 1e-4;
+    recipe.train.weight_decay = 5e-4;
+    recipe.methods = methods;
+    methods_ = attach_methods(recipe, network_);
+    optimizer_ = std::make_unique<Optimizer>(network_, recipe.train);
+    StepContext now = context();
+    for (const auto& method : methods_) method->begin_phase(now);
+  }
+
+  void step(const at::Tensor& images, const at::Tensor& labels) {
+    StepContext now = context();
+    optimizer_->zero_gradients();
+    at::Tensor loss = at::cross_entropy_loss(network_.forward(images, Mode::train), labels);
+    for (const auto& method : methods_) loss = method->loss(now, loss);
+    benchmark::DoNotOptimize(loss.item<double>());
+    loss.backward();
+    for (const auto& method : methods_) method->after_backward(now);
+    optimizer_->step();
+    for (const auto& method : methods_) method->after_step(now);
+  }
+
+ private:
+  StepContext context() { return {.network = network_, .optimizer = *optimizer_, .seed = 1}; }
+  Network network_;
+  std::vector<std::unique_ptr<Method>> methods_;
+  std::unique_ptr<Optimizer> optimizer_;
+};
+
+double median(std::vector<double> values) {
+  std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2));
+  return values[values.size() / 2];
+}
+
+void overhead(benchmark::State& state, const std::string& method, const std::string& zoo_name, Precision precision, std::int64_t batch) {
+  at::set_num_threads(cpu_count());
+  const Model model = build_zoo_model(zoo_name, 1);
+  const Shape image = model.graph.inputs[0].shape.with_dim(0, batch);
+  std::vector<float> pixels(static_cast<std::size_t>(image.element_count()));
+  const Rng rng(1, "pixels");
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<float>(rng.normal(i));
+  const at::Tensor images = to_tensor(image, pixels);
+  const at::Tensor labels = at::arange(batch, at::kLong).remainder(10);
+  Job plain(zoo_name, {}, precision);
+  Job with_method(zoo_name, {{method, {}}}, precision);
+  const auto timed_ms = [&](Job& job) {
+    const auto begin = std::chrono::steady_clock::now();
+    job.step(images, labels);
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+  };
+  for (int i = 0; i < 10; ++i) {
+    timed_ms(plain);
+    timed_ms(with_method);
+  }
+  std::vector<double> plain_ms;
+  std::vector<double> method_ms;
+  for (auto _ : state) {
+    plain_ms.push_back(timed_ms(plain));
+    method_ms.push_back(timed_ms(with_method));
+    state.SetIterationTime((plain_ms.back() + method_ms.back()) / 1000.0);
+  }
+  state.counters["plain_ms"] = median(plain_ms);
+  state.counters["method_ms"] = median(method_ms);
+  state.counters["ratio"] = median(method_ms) / median(plain_ms);
+  state.counters["images_per_second"] = 1000.0 * static_cast<double>(batch) / median(plain_ms);
+}
+
+void register_benchmarks() {
+  for (const MethodEntry& entry : method_registry()) {
+    for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+      const std::string name(entry.name);
+      const std::string label = precision == Precision::float32 ? "float32" : "bfloat16";
+      benchmark::RegisterBenchmark(("Overhead/" + name + "/lenet5/" + label + "/64").c_str(),
+                                   [name, precision](benchmark::State& state) { overhead(state, name, "lenet5", precision, 64); })
+          ->UseManualTime()
+          ->Iterations(400)
+          ->Unit(benchmark::kMillisecond);
+    }
+  }
+}
+
+const bool kRegistered = (register_benchmarks(), true);
+
+}  // namespace
+}  // namespace bitwright
