@@ -22,41 +22,38 @@ constexpr std::uint32_t kFree = 0xFFFFFFFFU;
 
 constexpr std::uint8_t kNoCode = 0xFF;
 
-/// Elements per block of a masking loop: a constant trip count lets the compiler use vectors at every optimization level.
-constexpr std::int64_t kBlock = 64;
-constexpr std::int64_t kGrain = 1 << 14;
-
-template <typename Body>
-void for_blocks(std::int64_t size, const Body& body) {
-  at::parallel_for(0, (size + kBlock - 1) / kBlock, kGrain / kBlock, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t block = begin; block < end; ++block) {
-      const std::int64_t first = block * kBlock;
-      if (first + kBlock <= size) {
-        for (std::int64_t i = first; i < first + kBlock; ++i) body(i);
-      } else {
-        for (std::int64_t i = first; i < size; ++i) body(i);
-      }
-    }
-  });
-}
-
-std::uint32_t* words(const at::Tensor& tensor) {
-  static_assert(sizeof(std::uint32_t) == sizeof(float));
-  return reinterpret_cast<std::uint32_t*>(tensor.data_ptr<float>());
-}
+/// All bits set for a free weight, none for a frozen one. Which weights are frozen looks random to a branch predictor: with branches in
+/// place of these masks a LeNet-5 step takes 1.6 times as long.
+std::uint32_t free_mask(std::uint32_t held) { return 0U - static_cast<std::uint32_t>(held == kFree); }
 
 /// values <- frozen ? frozen value : values, bit for bit. Equation: (I14).
-void restore_frozen(const at::Tensor& values, const std::vector<std::uint32_t>& frozen) {
-  std::uint32_t* const value = words(values);
-  const std::uint32_t* const held = frozen.data();
-  for_blocks(values.numel(), [value, held](std::int64_t i) { value[i] = held[i] == kFree ? value[i] : held[i]; });
-}
+struct Restore {
+  static std::uint32_t apply(std::uint32_t value, std::uint32_t held) { return (value & free_mask(held)) | (held & ~free_mask(held)); }
+};
 
 /// values <- frozen ? 0 : values.
-void clear_frozen(const at::Tensor& values, const std::vector<std::uint32_t>& frozen) {
-  std::uint32_t* const value = words(values);
-  const std::uint32_t* const held = frozen.data();
-  for_blocks(values.numel(), [value, held](std::int64_t i) { value[i] = held[i] == kFree ? value[i] : 0U; });
+struct Clear {
+  static std::uint32_t apply(std::uint32_t value, std::uint32_t held) { return value & free_mask(held); }
+};
+
+/// A constant trip count and pointers that do not alias let the compiler use vectors at every optimization level.
+constexpr std::int64_t kBlock = 64;
+
+template <typename Rule>
+void mask_block(std::uint32_t* __restrict value, const std::uint32_t* __restrict held) {
+  for (std::int64_t i = 0; i < kBlock; ++i) value[i] = Rule::apply(value[i], held[i]);
+}
+
+template <typename Rule>
+void mask(const at::Tensor& values, const std::vector<std::uint32_t>& frozen) {
+  static_assert(sizeof(std::uint32_t) == sizeof(float));
+  constexpr std::int64_t kBlocksPerTask = 512;
+  auto* const value = reinterpret_cast<std::uint32_t*>(values.data_ptr<float>());
+  const std::int64_t blocks = values.numel() / kBlock;
+  at::parallel_for(0, blocks, kBlocksPerTask, [value, held = frozen.data()](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t block = begin; block < end; ++block) mask_block<Rule>(value + block * kBlock, held + block * kBlock);
+  });
+  for (std::int64_t i = blocks * kBlock; i < values.numel(); ++i) value[i] = Rule::apply(value[i], frozen[static_cast<std::size_t>(i)]);
 }
 
 }  // namespace
@@ -165,20 +162,20 @@ void Inq::begin_phase(StepContext& context) {
     for (const std::int64_t index : select_to_freeze(values, is_free, count, options_.partition, rng.split(layer.name))) {
       layer.freeze_at(index);
     }
-    for (const at::Tensor& state : context.optimizer.state_tensors(layer.name)) clear_frozen(state, layer.frozen);
+    for (const at::Tensor& state : context.optimizer.state_tensors(layer.name)) mask<Clear>(state, layer.frozen);
   }
 }
 
 void Inq::after_backward(StepContext& context) {
   if (options_.mask_point == MaskPoint::final_update) return;
-  for (const Layer& layer : layers_) clear_frozen(context.network.parameter(layer.name).grad(), layer.frozen);
+  for (const Layer& layer : layers_) mask<Clear>(context.network.parameter(layer.name).grad(), layer.frozen);
 }
 
 void Inq::after_step(StepContext& context) {
   if (options_.mask_point != MaskPoint::final_update) return;
   for (const Layer& layer : layers_) {
-    restore_frozen(layer.weights, layer.frozen);
-    for (const at::Tensor& state : context.optimizer.state_tensors(layer.name)) clear_frozen(state, layer.frozen);
+    mask<Restore>(layer.weights, layer.frozen);
+    for (const at::Tensor& state : context.optimizer.state_tensors(layer.name)) mask<Clear>(state, layer.frozen);
   }
 }
 
