@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 struct DemoOptions {
   fs::path recipes = "recipes";
   fs::path out = "runs/demo";
+  std::string data = "mnist";
   std::vector<int> bits = {5, 4, 3, 2};
   int bench_runs = 2000;
 };
@@ -36,6 +37,7 @@ struct Row {
   double accuracy_runtime = 0.0;
   std::int64_t correct_training = 0;
   std::int64_t correct_runtime = 0;
+  std::int64_t images = 0;
   std::int64_t file_bytes = 0;
   double bits_per_weight = 32.0;
   double latency_ms = 0.0;
@@ -49,7 +51,10 @@ std::string run_command(const std::vector<std::string>& arguments) {
   std::string line = "$";
   for (const std::string& argument : arguments) line += " " + argument;
   fmt::print(stderr, "\n{}\n", line);
-  const auto result = bitwright::run_subprocess(arguments, {}, bitwright::KeptStreams::stdout_only);
+  // The program beside this one, not another of the same name that PATH may know.
+  std::vector<std::string> program = arguments;
+  program[0] = (fs::read_symlink("/proc/self/exe").parent_path() / program[0]).string();
+  const auto result = bitwright::run_subprocess(program, {}, bitwright::KeptStreams::stdout_only);
   if (result.exit_status != 0) {
     bitwright::fail(ErrorCode::check_failed,
                     "demo: a command did not succeed (found exit code {}, need 0): {}; its own line above says why.", result.exit_status,
@@ -65,11 +70,12 @@ json run_json(const std::vector<std::string>& arguments) {
   return document;
 }
 
-void measure(Row& row) {
+void measure(Row& row, const std::string& data) {
   row.file_bytes = static_cast<std::int64_t>(fs::file_size(row.model));
-  const json eval = run_json({"bitwright", "eval", row.model.string(), "--data", "mnist", "--threads", "2", "--json"});
+  const json eval = run_json({"bitwright", "eval", row.model.string(), "--data", data, "--threads", "2", "--json"});
   row.accuracy_runtime = eval.at("accuracy").get<double>();
   row.correct_runtime = eval.at("correct").get<std::int64_t>();
+  row.images = eval.at("images").get<std::int64_t>();
 }
 
 /// Trains by a recipe in the run folder OUT/`folder` and evaluates the packed result with the runtime.
@@ -85,7 +91,7 @@ Row train(const DemoOptions& options, const std::string& name, const std::string
   row.accuracy_training = result.at("accuracy").get<double>();
   row.correct_training = result.at("correct").get<std::int64_t>();
   row.model = run / "model.bw";
-  measure(row);
+  measure(row, options.data);
   return row;
 }
 
@@ -103,8 +109,8 @@ double bits_per_weight(const fs::path& model) {
 
 const char* yes_no(bool value) { return value ? "yes" : "NO"; }
 
-void print_table(const Row& float_row, const std::vector<Row>& rows) {
-  fmt::print("\nLeNet-5 on the 10,000 test images of MNIST; latency of one image on one thread\n\n");
+void print_table(const DemoOptions& options, const Row& float_row, const std::vector<Row>& rows) {
+  fmt::print("\nLeNet-5 on the {} test images of {}; latency of one image on one thread\n\n", float_row.images, options.data);
   fmt::print("{:<8} {:>10} {:>10} {:>10} {:>8} {:>8} {:>10} {:>8}   {}\n", "format", "training %", "runtime %", "file bytes", "smaller",
              "bits/w", "latency ms", "faster", "smaller / faster / same answers");
   fmt::print("{:<8} {:>10.2f} {:>10.2f} {:>10} {:>8} {:>8.2f} {:>10.4f} {:>8}   {}\n", "float32", float_row.accuracy_training,
@@ -165,7 +171,7 @@ int run_demo(const DemoOptions& options) {
 
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   write_summary(options, float_row, rows, seconds);
-  print_table(float_row, rows);
+  print_table(options, float_row, rows);
   fmt::print("\nThe same facts: {}; the packed files: {}/inq-*/model.bw. All of it took {}.\n", (options.out / "summary.json").string(),
              options.out.string(), bitwright::format_duration(seconds));
   return 0;
@@ -179,6 +185,7 @@ int main(int argc, char** argv) {
                "bitwright-demo");
   app.add_option("--recipes", options.recipes, "Folder of the recipes")->capture_default_str();
   app.add_option("--out", options.out, "Folder for runs and summary.json")->capture_default_str();
+  app.add_option("--data", options.data, "Data set that the recipes name")->capture_default_str();
   app.add_option("--bits", options.bits, "Bit widths to quantize to")->delimiter(',')->capture_default_str();
   app.add_option("--bench-runs", options.bench_runs, "Timed runs of each model")->check(CLI::Range(20, 1'000'000))->capture_default_str();
   try {
