@@ -6,6 +6,7 @@
 #include "tests/e2e/support/model_files.h"
 
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 
 #include <limits>
 
@@ -225,6 +226,39 @@ class BadInputTest : public ::testing::TestWithParam<BadInput> {};
 TEST_P(BadInputTest, IsRefusedInOneLineAndLeavesNothing) { expect_refusal(GetParam()); }
 
 INSTANTIATE_TEST_SUITE_P(Runtime, BadInputTest, ::testing::ValuesIn(rows()), [](const auto& row) { return row.param.name; });
+
+/// A file system of 16 KiB, for the life of this object.
+class TinyDisk {
+ public:
+  explicit TinyDisk(fs::path where) : where_(std::move(where)) {
+    fs::create_directory(where_);
+    mounted_ = ::mount("tmpfs", where_.c_str(), "tmpfs", 0, "size=16k") == 0;
+  }
+  ~TinyDisk() {
+    if (mounted_) ::umount2(where_.c_str(), MNT_DETACH);
+  }
+  TinyDisk(const TinyDisk&) = delete;
+  TinyDisk& operator=(const TinyDisk&) = delete;
+  [[nodiscard]] bool mounted() const noexcept { return mounted_; }
+
+ private:
+  fs::path where_;
+  bool mounted_ = false;
+};
+
+TEST(FullDisk, IsNamedAndTheOldFileStays) {
+  const TempFolder folder;
+  const TinyDisk disk(folder / "disk");
+  if (!disk.mounted()) GTEST_SKIP() << "a tiny file system needs root; the rows DiskFull and DiskFullSafetensors run everywhere";
+  write_bytes(folder / "net.bw", small_packed_file());
+  ASSERT_EQ(bitwright({"export", "net.bw", "-o", "disk/out.bw"}, {.working_folder = folder.path()}).exit_code, 0);
+  const auto before = folder_content(folder.path());
+  const ProcessResult result = bitwright({"export", "zoo:lenet5", "-o", "disk/out.bw"}, {.working_folder = folder.path()});
+  EXPECT_EQ(result.exit_code, kIo);
+  EXPECT_EQ(result.err,
+            "bitwright: disk/out.bw: cannot write the file (No space left on device); free some space or choose another folder.\n");
+  EXPECT_TRUE(folder_content(folder.path()) == before);
+}
 
 }  // namespace
 }  // namespace bitwright::test

@@ -158,7 +158,9 @@ TEST_F(TrainFailureTest, ALossThatIsNotFiniteNamesStepLayerAndCheckpoint) {
   arguments.insert(arguments.end(), {"--set", "train.lr=1e6"});
   const ProcessResult result = bitwright(arguments);
   EXPECT_EQ(result.exit_code, kNumerical) << result.err;
-  EXPECT_THAT(last_line(result), ::testing::MatchesRegex("bitwright: .*step [0-9]+.*"));
+  EXPECT_THAT(last_line(result),
+              ::testing::MatchesRegex("bitwright: train: the loss is not finite at step [0-9]+ \\(found [-a-z0-9]+, first in the output of "
+                                      "\"[a-z0-9]+\"\\); lower train.lr; the last good checkpoint is .*/run/checkpoints/ckpt.[ab].\n"));
   EXPECT_EQ(result.out, "");
   EXPECT_FALSE(fs::exists(folder() / "run/model.bw"));
 }
