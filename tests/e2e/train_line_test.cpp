@@ -101,7 +101,9 @@ TEST_F(TrainLineTest, QuantizeFillsInThePaperSPortions) {
     const std::string run = "bits-" + std::to_string(bits);
     const json ignored = run_json({"quantize", "zoo:gupta-mnist-cnn", "--data", "synthetic:10:16:8:1", "--method", "inq", "--bits",
                                    std::to_string(bits), "--run", run});
-    EXPECT_THAT(read_bytes(folder() / run / "recipe.toml"), HasSubstr("portions = " + list + "\n"));
+    const std::string recipe = read_bytes(folder() / run / "recipe.toml");
+    EXPECT_THAT(recipe, HasSubstr("portions = " + list + "\n"));
+    EXPECT_THAT(recipe, HasSubstr(bits <= 3 ? "exponents = \"search\"\n" : "exponents = \"max\"\n"));
   }
 }
 
