@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/runtime/session.h"
 
+#include "bitwright/kernels/isa.h"
 #include "bitwright/model/packed_file.h"
 #include "bitwright/model/zoo.h"
 #include "tests/support/expect_error.h"
@@ -8,6 +9,8 @@
 #include "tests/unit/runtime/small_models.h"
 
 #include <gmock/gmock.h>
+
+#include <stdlib.h>
 
 #include <algorithm>
 
@@ -85,7 +88,7 @@ TEST(Session, PackedKernelRunsFullyConnectedLayersOfSmallBatches) {
   Session session(model);
   EXPECT_THAT(test::report_of(session, "fc1").kernel, ::testing::StartsWith("gemv_packed:"));
   EXPECT_THAT(test::report_of(session, "fc1").kernel, ::testing::EndsWith(":5bit"));
-  EXPECT_THAT(test::report_of(session, "conv1").kernel, ::testing::StartsWith("onednn:conv:"));
+  EXPECT_THAT(test::report_of(session, "conv1").kernel, ::testing::StartsWith(isa_available(Isa::sse4) ? "conv_shifted:" : "onednn:conv:"));
   EXPECT_EQ(test::report_of(session, "relu1").kernel, "fused into fc1");
   session.prepare(8);
   EXPECT_THAT(test::report_of(session, "fc2").kernel, ::testing::StartsWith("gemv_packed:"));
@@ -104,6 +107,48 @@ TEST(Session, RefusalsSayTheValues) {
   EXPECT_THAT(refusals_of("pow2:8", 1), ElementsAre("gemv_packed: the format has 129 levels, this kernel needs <= 32"));
   EXPECT_THAT(refusals_of("uniform:4/256", 1), ElementsAre("gemv_packed: the weight has 1563 buckets, this kernel needs 1"));
   EXPECT_THAT(refusals_of(nullptr, 1), ElementsAre("gemv_packed: the weight is float32, this kernel needs codes"));
+}
+
+TEST(Session, ConvolutionsSayWhyTheyRunOnOneDnn) {
+  const Model lenet = build_zoo_model("lenet5", 3);
+  const auto refusals_of = [](const Model& model, SessionOptions options, const char* node) {
+    const Session session(model, options);
+    EXPECT_THAT(test::report_of(session, node).kernel, ::testing::StartsWith("onednn:conv:"));
+    return test::report_of(session, node).refusals;
+  };
+  using ::testing::ElementsAre;
+  EXPECT_THAT(refusals_of(lenet, {.threads = 1, .batch = 9}, "conv2"), ElementsAre("conv_shifted: batch is 9, this kernel needs <= 8"));
+  EXPECT_THAT(refusals_of(lenet, {.threads = 2, .batch = 1}, "conv2"),
+              ElementsAre("conv_shifted: the session has 2 threads, this kernel needs 1"));
+  EXPECT_THAT(refusals_of(build_zoo_model("resnet20", 3), {}, "layer2.0.conv1"),
+              ElementsAre("conv_shifted: stride is 2 x 2, this kernel needs 1 x 1",
+                          "conv_shifted: 32 output channels fill the vectors of other kernels, this one is for those that do not"));
+}
+
+// A forced instruction set changes which of our kernels run; with powers of two their products are exact, so a fully connected layer gives
+// the same bits on all of them, and a whole network stays within its bound.
+TEST(Session, EveryInstructionSetGivesTheSameAnswers) {
+  test::GraphMaker maker(Shape{300});
+  const Model layer = quantized(std::move(maker).finish(maker.gemm("input", 300, 70)), NumberFormat::parse("pow2:5"));
+  const Model lenet = quantized(build_zoo_model("lenet5", 3), NumberFormat::parse("pow2:4"));
+  const char* before = ::getenv("BITWRIGHT_ISA");
+  const std::string saved = before == nullptr ? "" : before;
+  std::vector<float> first;
+  for (const Isa isa : available_isas()) {
+    SCOPED_TRACE(isa_name(isa));
+    ::setenv("BITWRIGHT_ISA", std::string(isa_name(isa)).c_str(), 1);
+    Session session(layer, {.threads = 1, .batch = 3});
+    EXPECT_EQ(test::report_of(session, "Gemm0").kernel, "gemv_packed:" + std::string(isa_name(isa)) + ":5bit");
+    const std::vector<float> output = run_session(session, random_input(session));
+    if (first.empty()) first = output;
+    EXPECT_EQ(output, first);
+    EXPECT_EQ(expect_pieces_within_bound(lenet, {.threads = 1, .batch = 1}), 7);
+  }
+  if (saved.empty()) {
+    ::unsetenv("BITWRIGHT_ISA");
+  } else {
+    ::setenv("BITWRIGHT_ISA", saved.c_str(), 1);
+  }
 }
 
 TEST(Session, ResnetFusesNormalizationReluAndResidual) {
