@@ -94,12 +94,12 @@ TEST(Layers, TheRuntimeProgramLinksNoTorch) {
 }
 
 TEST(Layers, TheTrainerKnowsNoMethodByName) {
-  const std::regex entry("BITWRIGHT_METHOD\\(\\s*(\\w+)\\s*,\\s*\"([^\"]+)\"");
+  const std::regex entry("BITWRIGHT_METHOD\\(\\s*\"([^\"]+)\"\\s*,\\s*(\\w+)");
   const std::string registry = read_text(source_root() / "src/bitwright/train/methods.inc");
   std::vector<std::string> names;
   for (std::sregex_iterator it(registry.begin(), registry.end(), entry), end; it != end; ++it) {
-    names.push_back((*it)[1]);
-    names.push_back("\"" + std::string((*it)[2]) + "\"");
+    names.push_back("\"" + std::string((*it)[1]) + "\"");
+    names.push_back((*it)[2]);
   }
   ASSERT_FALSE(names.empty());
   for (const char* path : {"trainer.h", "trainer.cpp", "run_training.h", "run_training.cpp"}) {
