@@ -102,8 +102,9 @@ TEST(PoolOperators, EveryWindow) {
     Ints pads;
     std::int64_t ceil_mode;
   };
-  for (const Case& c : {Case{{2, 2}, {2, 2}, {0, 0, 0, 0}, 0}, Case{{3, 3}, {2, 2}, {0, 0, 0, 0}, 1}, Case{{3, 3}, {2, 2}, {1, 1, 1, 1}, 0},
-                        Case{{3, 2}, {1, 3}, {2, 0, 1, 1}, 1}, Case{{2, 2}, {3, 3}, {1, 1, 0, 0}, 1}}) {
+  for (const Case& c : {Case{{2, 2}, {2, 2}, {0, 0, 0, 0}, 0}, Case{{3, 2}, {2, 1}, {0, 0, 0, 0}, 0}, Case{{1, 3}, {1, 2}, {0, 0, 0, 0}, 0},
+                        Case{{3, 3}, {2, 2}, {0, 0, 0, 0}, 1}, Case{{3, 3}, {2, 2}, {1, 1, 1, 1}, 0}, Case{{3, 2}, {1, 3}, {2, 0, 1, 1}, 1},
+                        Case{{2, 2}, {3, 3}, {1, 1, 0, 0}, 1}}) {
     for (const Shape& image : {Shape{5, 8, 8}, Shape{17, 7, 9}}) {
       const Attributes window = {{"kernel_shape", c.kernel}, {"strides", c.strides}, {"pads", c.pads}, {"ceil_mode", c.ceil_mode}};
       GraphMaker largest(image);

@@ -3,9 +3,13 @@
 #include "bitwright/runtime/ops/plan_ops.h"
 
 #include <algorithm>
+#include <array>
 
 namespace bitwright {
 namespace {
+
+// Beyond it oneDNN's setting up is paid back.
+constexpr std::int64_t kMaxPlanarBatch = 8;
 
 void plan_pool(PlanBuilder& builder, const Node& node, const Window& window, dnnl::algorithm algorithm) {
   const PlannedValue src = builder.value(node, 0);
@@ -61,6 +65,43 @@ void plan_overhanging_average(PlanBuilder& builder, const Node& node, const Wind
   });
 }
 
+// Row-major planes without padding, as our convolutions leave them: oneDNN would transpose them to lay channels in vectors. Here vectors
+// hold neighbouring pixels: first the largest of each column over the window's rows, then over its columns.
+void plan_planar_max(PlanBuilder& builder, const Node& node, const Window& window) {
+  const PlannedValue src = builder.value(node, 0);
+  const Shape src_shape = builder.shape(node.inputs[0]);
+  const Shape dst_shape = builder.shape(node.outputs.front());
+  const PlannedValue dst = builder.make_value(node.outputs.front(), plain_desc(dst_shape));
+  const BufferId columns = builder.new_buffer(src_shape[3] * static_cast<std::int64_t>(sizeof(float)));
+  builder.report(node, "loop:max_pool");
+  builder.add_loop({src.buffer}, {columns, dst.buffer}, [=](std::span<float* const> buffers) {
+    const float* plane = buffers[0];
+    float* largest = buffers[1];
+    float* to = buffers[2];
+    const std::int64_t width = src_shape[3];
+    const std::int64_t out_width = dst_shape[3];
+    const std::int64_t stride = window.strides[1];
+    for (std::int64_t image = 0; image < src_shape[0] * src_shape[1]; ++image, plane += src_shape[2] * width) {
+      for (std::int64_t y = 0; y < dst_shape[2]; ++y, to += out_width) {
+        const float* row = plane + y * window.strides[0] * width;
+        std::copy_n(row, width, largest);
+        for (std::int64_t i = 1; i < window.kernel[0]; ++i) {
+          const float* next = row + i * width;
+#pragma omp simd
+          for (std::int64_t x = 0; x < width; ++x) largest[x] = largest[x] < next[x] ? next[x] : largest[x];
+        }
+        if (window.kernel[1] == 2 && stride == 2) {
+#pragma omp simd
+          for (std::int64_t x = 0; x < out_width; ++x) to[x] = largest[2 * x] < largest[2 * x + 1] ? largest[2 * x + 1] : largest[2 * x];
+          continue;
+        }
+        for (std::int64_t x = 0; x < out_width; ++x)
+          to[x] = *std::max_element(largest + x * stride, largest + x * stride + window.kernel[1]);
+      }
+    }
+  });
+}
+
 bool overhangs(const Window& window, const Shape& src, const Shape& dst) {
   for (std::size_t axis = 0; axis < 2; ++axis) {
     const std::int64_t covered = (dst[axis + 2] - 1) * window.strides[axis] + window.kernel[axis];
@@ -71,7 +112,15 @@ bool overhangs(const Window& window, const Shape& src, const Shape& dst) {
 
 }  // namespace
 
-void plan_max_pool(PlanBuilder& builder, const Node& node) { plan_pool(builder, node, read_window(node), dnnl::algorithm::pooling_max); }
+void plan_max_pool(PlanBuilder& builder, const Node& node) {
+  const Window window = read_window(node);
+  const Shape& src = builder.shape(node.inputs[0]);
+  const bool is_padded = window.pads_begin != std::array<std::int64_t, 2>{} || window.pads_end != std::array<std::int64_t, 2>{} ||
+                         overhangs(window, src, builder.shape(node.outputs.front()));
+  const bool is_planar = builder.value(node, 0).desc == plain_desc(src);
+  if (is_planar && !is_padded && src[0] <= kMaxPlanarBatch && builder.threads() == 1) return plan_planar_max(builder, node, window);
+  plan_pool(builder, node, window, dnnl::algorithm::pooling_max);
+}
 
 void plan_average_pool(PlanBuilder& builder, const Node& node) {
   const Window window = read_window(node);
