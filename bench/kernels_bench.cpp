@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every kernel of every family at the shapes that networks of the zoo have. Counters: weights a second, bytes of codes a second.
 #include "bitwright/core/rng.h"
+#include "bitwright/kernels/conv_shifted/conv_shifted.h"
 #include "bitwright/kernels/gemv_packed/gemv_packed.h"
 
 #include <benchmark/benchmark.h>
@@ -38,7 +39,60 @@ void run_gemv_packed(benchmark::State& state, const GemvPackedKernel& kernel, Ge
   state.counters["code_bytes"] = benchmark::Counter(runs * static_cast<double>(weights.bytes()), benchmark::Counter::kIsRate);
 }
 
+struct NamedConv {
+  const char* name;
+  ConvShiftedShape shape;
+};
+constexpr NamedConv kConvs[] = {{.name = "lenet5-conv1",
+                                 .shape = {.channels = 1,
+                                           .height = 28,
+                                           .width = 28,
+                                           .outputs = 20,
+                                           .kernel_height = 5,
+                                           .kernel_width = 5,
+                                           .out_height = 24,
+                                           .out_width = 24}},
+                                {.name = "lenet5-conv2",
+                                 .shape = {.channels = 20,
+                                           .height = 12,
+                                           .width = 12,
+                                           .outputs = 50,
+                                           .kernel_height = 5,
+                                           .kernel_width = 5,
+                                           .out_height = 8,
+                                           .out_width = 8}}};
+
+void run_conv_shifted(benchmark::State& state, const ConvShiftedKernel& kernel, const ConvShiftedShape& shape) {
+  const std::int64_t taps = shape.channels * shape.kernel_height * shape.kernel_width;
+  const std::vector<float> values(static_cast<std::size_t>(shape.outputs * taps), 0.25F);
+  const ConvShiftedWeights weights(shape, values);
+  const std::vector<float> bias(static_cast<std::size_t>(shape.outputs), 0.5F);
+  const std::vector<float> src(static_cast<std::size_t>(shape.channels * shape.height * shape.width), 1.0F);
+  std::vector<float> scratch(static_cast<std::size_t>(shape.scratch_count()));
+  std::vector<float> dst(static_cast<std::size_t>(shape.outputs * shape.out_height * shape.out_width));
+  for (auto _ : state) {
+    kernel.function({.shape = &shape,
+                     .weights = &weights,
+                     .bias = bias.data(),
+                     .activation = Activation::relu,
+                     .src = src.data(),
+                     .scratch = scratch.data(),
+                     .dst = dst.data()});
+    benchmark::DoNotOptimize(dst.data());
+    benchmark::ClobberMemory();
+  }
+  state.counters["products"] = benchmark::Counter(
+      static_cast<double>(state.iterations()) * static_cast<double>(taps) * static_cast<double>(dst.size()), benchmark::Counter::kIsRate);
+}
+
 const bool kRegistered = [] {
+  for (const ConvShiftedKernel& kernel : conv_shifted_kernels()) {
+    if (!isa_available(kernel.isa)) continue;
+    for (const NamedConv& conv : kConvs) {
+      benchmark::RegisterBenchmark(fmt::format("{}/{}", kernel.name, conv.name).c_str(),
+                                   [&kernel, &conv](benchmark::State& state) { run_conv_shifted(state, kernel, conv.shape); });
+    }
+  }
   for (const GemvPackedKernel& kernel : gemv_packed_kernels()) {
     if (!isa_available(kernel.isa)) continue;
     for (const GemvShape shape : kGemvShapes) {
