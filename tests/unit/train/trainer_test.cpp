@@ -203,6 +203,41 @@ TEST_F(TrainerTest, ALossThatIsNotFiniteNamesStepLayerAndCheckpoint) {
   EXPECT_FALSE(std::filesystem::exists(run / "model.bw"));
 }
 
+// A hidden layer that always gives 0 hides the weights behind it from the loss, while a decay of a million times themselves per step
+// drives them to infinity: only looking at the weights can tell.
+TEST_F(TrainerTest, AWeightThatIsNotFiniteIsNeverSaved) {
+  Model model;
+  model.graph.name = "dead";
+  model.graph.inputs = {{"input", Shape{Shape::kDynamic, 1, 28, 28}}};
+  model.graph.nodes = {
+      {"flatten", Op::Flatten, {"input"}, {"flatten"}, {}},
+      {"hidden", Op::Gemm, {"flatten", "hidden.weight", "hidden.bias"}, {"hidden"}, {{"transB", std::int64_t{1}}}},
+      {"relu", Op::Relu, {"hidden"}, {"relu"}, {}},
+      {"fc", Op::Gemm, {"relu", "fc.weight", "fc.bias"}, {"fc"}, {{"transB", std::int64_t{1}}}},
+  };
+  model.graph.outputs = {"fc"};
+  model.weights.emplace("hidden.weight", constant_weight(Shape{2, 784}, 0.0F));
+  model.weights.emplace("hidden.bias", constant_weight(Shape{2}, -1.0F));
+  model.weights.emplace("fc.weight", constant_weight(Shape{4, 2}, 0.5F));
+  model.weights.emplace("fc.bias", constant_weight(Shape{4}, 0.0F));
+  save_packed(folder() / "dead.bw", model);
+  Recipe recipe = tiny_recipe(folder());
+  recipe.model.from = (folder() / "dead.bw").string();
+  recipe.data.train_images = 16;  // one step an epoch
+  recipe.train.lr = 1e6;
+  recipe.train.momentum = 0.0;
+  recipe.train.weight_decay = 1.0;
+  recipe.train.epochs = 40;
+  const auto run = folder() / "run";
+  const auto error = error_of([&] { train_in(run, recipe); });
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code(), ErrorCode::numerical);
+  EXPECT_THAT(
+      error->message(),
+      ::testing::MatchesRegex("train: a weight is not finite after step 7 \\(first in \"fc.weight\"\\); lower train.lr; the last good "
+                              "checkpoint is .*/checkpoints/ckpt\\.[ab]\\."));
+}
+
 TEST_F(TrainerTest, DataAndModelMustFit) {
   Recipe recipe = tiny_recipe(folder());
   const std::string tiny = recipe.model.from;
