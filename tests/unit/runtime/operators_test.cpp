@@ -208,6 +208,32 @@ TEST(ResidualBlocks, EveryWayToJoin) {
     check(std::move(maker), out);
   }
   {
+    // Made by a convolution, so it lies in the layout that the next one writes and nothing but its other reader keeps it from being
+    // overwritten.
+    SCOPED_TRACE("the shortcut is a convolution's and is read again later");
+    GraphMaker maker(Shape{16, 6, 6});
+    const std::string x = maker.conv("input", Shape{16, 16, 3, 3}, same);
+    const std::string sum = maker.node(Op::Add, {maker.conv("input", Shape{16, 16, 3, 3}, same), x});
+    const std::string out = maker.node(Op::Add, {maker.conv(x, Shape{16, 16, 3, 3}, same), sum});
+    check(std::move(maker), out);
+  }
+  {
+    SCOPED_TRACE("the shortcut is a convolution's and the product's own source");
+    GraphMaker maker(Shape{16, 6, 6});
+    const std::string x = maker.conv("input", Shape{16, 16, 3, 3}, same);
+    const std::string out = maker.node(Op::Add, {maker.conv(x, Shape{16, 16, 3, 3}, same), x});
+    check(std::move(maker), out);
+  }
+  {
+    SCOPED_TRACE("another value lies in the shortcut's buffer");
+    GraphMaker maker(Shape{24});
+    const std::string x = maker.gemm("input", 24, 24);
+    const std::string view = maker.node(Op::Flatten, {x});
+    const std::string sum = maker.node(Op::Add, {maker.gemm("input", 24, 24), x});
+    const std::string out = maker.node(Op::Add, {sum, view});
+    check(std::move(maker), out);
+  }
+  {
     SCOPED_TRACE("two products join");
     GraphMaker maker(Shape{16, 6, 6});
     const std::string a = maker.batch_normalization(maker.conv("input", Shape{8, 16, 3, 3}, same), 8);
