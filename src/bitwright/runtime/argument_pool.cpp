@@ -24,7 +24,7 @@ namespace {
 // All pools lie in one static region (untouched pages cost nothing), so that `operator delete` tells their memory by one comparison.
 constexpr int kSlots = 256;
 constexpr int kNoSlot = -1;
-alignas(64) std::array<std::array<std::byte, ArgumentPool::kBytes>, kSlots> g_region;
+[[maybe_unused]] alignas(64) std::array<std::array<std::byte, ArgumentPool::kBytes>, kSlots> g_region;
 
 struct SlotState {
   std::atomic<bool> taken{false};
