@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pty.h>
 #include <unistd.h>
 
@@ -58,10 +59,15 @@ TEST(Progress, TerminalGetsABarThatIsRedrawnInPlace) {
     drawings_allowed += static_cast<std::int64_t>((std::chrono::steady_clock::now() - start) / std::chrono::milliseconds(100));
     progress.finish("done");
   }
-  std::array<char, 4096> buffer{};
-  const ssize_t size = read(controller, buffer.data(), buffer.size());
-  ASSERT_GT(size, 0);
-  const std::string text(buffer.data(), static_cast<std::size_t>(size));
+  // The kernel hands a terminal's output over in pieces and a little later: read on until the line's end, or until nothing comes.
+  std::string text;
+  pollfd readable{controller, POLLIN, 0};
+  while (!text.ends_with('\n') && poll(&readable, 1, 5000) > 0) {
+    std::array<char, 4096> buffer{};
+    const ssize_t size = read(controller, buffer.data(), buffer.size());
+    ASSERT_GT(size, 0);
+    text.append(buffer.data(), static_cast<std::size_t>(size));
+  }
   EXPECT_THAT(text, ::testing::HasSubstr("\rtrain [############............]  50 % 5/10 steps, "));
   EXPECT_THAT(text, ::testing::HasSubstr(" left, loss 1"));
   EXPECT_THAT(text, ::testing::HasSubstr("\rtrain [########################] 100 % 10/10 steps, "));
