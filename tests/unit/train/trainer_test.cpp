@@ -122,7 +122,8 @@ TEST_F(TrainerTest, KilledTwiceWithADamagedCheckpoint) {
   const Recipe recipe = everything(folder());
   train_in(folder() / "whole", recipe);
   const auto run = folder() / "run";
-  EXPECT_THROW(train_in(run, recipe, StartPolicy::fresh, killed_at(14)), Killed);
+  // The checkpoints of steps 9 and 10 are there; the second closed an epoch and its line of metrics.
+  EXPECT_THROW(train_in(run, recipe, StartPolicy::fresh, killed_at(11)), Killed);
   const auto newest = CheckpointFolder(run / "checkpoints").newest();
   ASSERT_TRUE(newest.has_value());
   std::vector<std::byte> damaged = read_file(newest->path);
@@ -131,6 +132,45 @@ TEST_F(TrainerTest, KilledTwiceWithADamagedCheckpoint) {
   EXPECT_THROW(train_in(run, recipe, StartPolicy::resume, killed_at(19)), Killed);
   train_in(run, recipe, StartPolicy::resume);
   expect_same_run(folder() / "whole", run);
+}
+
+// Steps this small change no loss; Dropout does, so some epoch is no better than the one before and the plateau schedule acts.
+TEST_F(TrainerTest, APlateauIsRememberedAcrossAKill) {
+  Recipe recipe = tiny_recipe(folder());
+  recipe.train.lr = 1e-12;
+  recipe.train.schedule = ScheduleKind::plateau;
+  recipe.train.patience = 0;
+  recipe.train.gamma = 0.5;
+  recipe.train.epochs = 8;
+  train_in(folder() / "whole", recipe);
+  const std::vector<Metrics> lines = bitwright::Run::open(folder() / "whole").metrics();
+  ASSERT_LT(std::get<double>(lines[6].at("lr")), 1e-12) << "the schedule never acted";
+  EXPECT_THROW(train_in(folder() / "run", recipe, StartPolicy::fresh, killed_at(33)), Killed);
+  train_in(folder() / "run", recipe, StartPolicy::resume);
+  expect_same_run(folder() / "whole", folder() / "run");
+}
+
+// One image, steps too small to change a weight: the losses differ by what Dropout drops, and by nothing if every epoch dropped the same.
+TEST_F(TrainerTest, EveryStepOfARunDropsAnew) {
+  Model model;
+  model.graph.name = "drop";
+  model.graph.inputs = {{"input", Shape{Shape::kDynamic, 1, 28, 28}}};
+  model.graph.nodes = {
+      {"flatten", Op::Flatten, {"input"}, {"flatten"}, {}},
+      {"dropout", Op::Dropout, {"flatten"}, {"dropout"}, {{"ratio", 0.5F}}},
+      {"fc", Op::Gemm, {"dropout", "fc.weight"}, {"fc"}, {{"transB", std::int64_t{1}}}},
+  };
+  model.graph.outputs = {"fc"};
+  model.weights.emplace("fc.weight", random_weight("fc", Shape{4, 784}, 0.1));
+  save_packed(folder() / "drop.bw", model);
+  Recipe recipe = tiny_recipe(folder());
+  recipe.model.from = (folder() / "drop.bw").string();
+  recipe.data.train_images = 1;
+  recipe.train.lr = 1e-12;
+  recipe.train.epochs = 4;
+  const std::vector<double> losses = trace_of(folder() / "run", recipe);
+  ASSERT_EQ(losses.size(), 4U);
+  for (std::size_t i = 1; i < losses.size(); ++i) EXPECT_GT(std::abs(losses[i] - losses[i - 1]), 1e-4);
 }
 
 TEST_F(TrainerTest, StopsOnRequestWithACheckpointOfThatStep) {
