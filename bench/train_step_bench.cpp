@@ -32,7 +32,7 @@ class Job {
     recipe.train.weight_decay = 5e-4;
     recipe.methods = methods;
     methods_ = attach_methods(recipe, network_);
-    optimizer_ = std::make_unique<Optimizer>(network_, recipe.train);
+    optimizer_ = std::make_unique<Optimizer>(network_, recipe.train, methods_);
     StepContext now = context();
     for (const auto& method : methods_) method->begin_phase(now);
   }
@@ -40,7 +40,11 @@ class Job {
   void step(const at::Tensor& images, const at::Tensor& labels) {
     StepContext now = context();
     optimizer_->zero_gradients();
-    at::Tensor loss = at::cross_entropy_loss(network_.forward(images, Mode::train), labels);
+    const at::Tensor logits = network_.forward(images, Mode::train);
+    at::Tensor loss = at::cross_entropy_loss(logits, labels);
+    now.images = &images;
+    now.labels = &labels;
+    now.logits = &logits;
     for (const auto& method : methods_) loss = method->loss(now, loss);
     benchmark::DoNotOptimize(loss.item<double>());
     loss.backward();

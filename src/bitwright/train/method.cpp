@@ -22,6 +22,8 @@ constexpr std::array kRegistry = {
 
 }  // namespace
 
+at::Tensor Method::surrogate(std::string_view, const at::Tensor& latent, std::span<const at::Tensor>) const { return latent; }
+
 std::span<const MethodEntry> method_registry() noexcept { return kRegistry; }
 
 std::unique_ptr<Method> make_method(const MethodRecipe& recipe) {

@@ -40,8 +40,8 @@ Forward forward_of(Op op) noexcept {
   return kForwards[static_cast<std::size_t>(op)];
 }
 
-Precision usable_precision(Precision wanted) {
-  if (wanted == Precision::float32) return wanted;
+Precision usable_precision(Precision wanted, at::Device device) {
+  if (wanted == Precision::float32 || !device.is_cpu()) return wanted;
   const std::vector<std::string> features = cpu_features();
   const auto has = [&features](std::string_view name) { return std::ranges::find(features, name) != features.end(); };
   return has("avx512_bf16") || has("amx_bf16") ? Precision::bfloat16 : Precision::float32;
@@ -61,7 +61,7 @@ void Network::add_tensors() {
   }
   const std::vector<std::string> quantizable = quantizable_weights(model_.graph);
   for (const auto& [name, weight] : model_.weights) {
-    const at::Tensor tensor = to_tensor(weight_shape(weight), weight_values(weight));
+    const at::Tensor tensor = to_tensor(weight_shape(weight), weight_values(weight)).to(options_.device);
     if (statistics.contains(name)) {
       buffers_.push_back({name, tensor});
       continue;
@@ -96,6 +96,7 @@ void Network::add_steps() {
 }
 
 at::Tensor Network::run(const at::Tensor& images, Mode mode, std::int64_t step, const Observer& observer) {
+  const PassContext pass{mode, step};
   const Rng dropout(options_.seed, "dropout", static_cast<std::uint64_t>(step));
   const ForwardContext context{mode, mode == Mode::train ? options_.precision : Precision::float32, &dropout};
   std::vector<at::Tensor> values(value_count_);
@@ -111,13 +112,13 @@ at::Tensor Network::run(const at::Tensor& images, Mode mode, std::int64_t step, 
         case Source::Kind::parameter: {
           const TensorTransform& transform = weight_transforms_[source.index];
           const at::Tensor& tensor = parameters_[source.index].tensor;
-          inputs.push_back(transform ? transform(tensor) : tensor);
+          inputs.push_back(transform ? transform(tensor, pass) : tensor);
           break;
         }
       }
     }
-    at::Tensor output = forward_of(now.node->op)(*now.node, inputs, context);
-    if (now.output_transform) output = now.output_transform(output);
+    at::Tensor output = now.forward ? now.forward(*now.node, inputs, pass) : forward_of(now.node->op)(*now.node, inputs, context);
+    if (now.output_transform) output = now.output_transform(output, pass);
     if (observer) observer(*now.node, output);
     values[now.output] = std::move(output);
   }
@@ -157,11 +158,17 @@ void Network::set_weight_transform(std::string_view weight, TensorTransform tran
   weight_transforms_[static_cast<std::size_t>(found - parameters_.begin())] = std::move(transform);
 }
 
-void Network::set_output_transform(std::string_view node, TensorTransform transform) {
+Network::Step& Network::step_of(std::string_view node) {
   const auto found = std::ranges::find_if(steps_, [node](const Step& step) { return step.node->name == node; });
   if (found == steps_.end()) fail(ErrorCode::internal, "network: there is no node \"{}\".", node);
-  found->output_transform = std::move(transform);
+  return *found;
 }
+
+void Network::set_output_transform(std::string_view node, TensorTransform transform) {
+  step_of(node).output_transform = std::move(transform);
+}
+
+void Network::set_node_forward(std::string_view node, NodeForward forward) { step_of(node).forward = std::move(forward); }
 
 Model Network::to_model(const Freeze& freeze) const {
   Model model = model_;

@@ -25,8 +25,18 @@ enum class Mode {
   eval,   ///< running statistics, nothing dropped, float32, no gradients
 };
 
+/// Which pass a seam is called in.
+struct PassContext {
+  Mode mode = Mode::eval;
+  std::int64_t step = 0;  ///< global step in `Mode::train`; keys random draws
+};
+
 /// A seam: what a method makes of a weight before a node uses it, or of a node's output.
-using TensorTransform = std::function<at::Tensor(const at::Tensor&)>;
+using TensorTransform = std::function<at::Tensor(const at::Tensor&, const PassContext&)>;
+
+/// A seam: what computes a node in place of the registered operator, e.g. in another arithmetic. Inputs are as the operator gets them,
+/// weights transformed.
+using NodeForward = std::function<at::Tensor(const Node&, std::span<const at::Tensor> inputs, const PassContext&)>;
 
 /// A tensor that the optimizer changes.
 struct Parameter {
@@ -42,10 +52,12 @@ struct Parameter {
 struct NetworkOptions {
   Precision precision = Precision::float32;  ///< of Conv and Gemm in `Mode::train`; see `usable_precision`
   std::uint64_t seed = 1;                    ///< for Dropout
+  at::Device device = at::kCPU;              ///< where parameters live and the graph runs
 };
 
 /// bfloat16 where this processor multiplies it in hardware (AVX512-BF16 or AMX), else float32: emulated bfloat16 is slower than float32.
-[[nodiscard]] Precision usable_precision(Precision wanted);
+/// On another device than the CPU: what was wanted.
+[[nodiscard]] Precision usable_precision(Precision wanted, at::Device device = at::kCPU);
 
 /// Runs a model's graph on LibTorch tensors, with autograd.
 ///
@@ -73,9 +85,12 @@ class Network {
   /// The tensor of a parameter. Throws: `Error(internal)` on an unknown name.
   [[nodiscard]] const at::Tensor& parameter(std::string_view name) const;
 
+  [[nodiscard]] at::Device device() const noexcept { return options_.device; }
+
   /// Seams; an empty function removes the transform. Throws: `Error(internal)` on an unknown name.
   void set_weight_transform(std::string_view weight, TensorTransform transform);
   void set_output_transform(std::string_view node, TensorTransform transform);
+  void set_node_forward(std::string_view node, NodeForward forward);
 
   /// The model as trained so far: for every weight the codes that `freeze` returns, else floats.
   using Freeze = std::function<std::optional<QuantizedTensor>(std::string_view weight)>;
@@ -96,6 +111,7 @@ class Network {
     std::vector<Source> inputs;
     std::size_t output = 0;
     TensorTransform output_transform;
+    NodeForward forward;  ///< empty: the registered operator
   };
   struct Buffer {
     std::string name;
@@ -103,6 +119,7 @@ class Network {
   };
   using Observer = std::function<void(const Node&, const at::Tensor&)>;
 
+  [[nodiscard]] Step& step_of(std::string_view node);
   void add_tensors();
   void add_steps();
   [[nodiscard]] at::Tensor run(const at::Tensor& images, Mode mode, std::int64_t step, const Observer& observer);

@@ -2,6 +2,7 @@
 #include "bitwright/train/optimizer.h"
 
 #include "bitwright/core/error.h"
+#include "bitwright/train/method.h"
 #include "bitwright/train/state.h"
 #include "bitwright/train/tensor.h"
 
@@ -26,41 +27,59 @@ auto state_key(const at::Tensor& parameter) {
 
 constexpr double kAdamBeta2 = 0.999;
 
+/// Parameters that share weight decay and learning rate.
+struct Group {
+  std::vector<at::Tensor> tensors;
+  double weight_decay = 0.0;
+  double lr_ratio = 1.0;
+};
+
 template <typename Options>
-std::vector<torch::optim::OptimizerParamGroup> make_groups(const std::vector<at::Tensor>& weights, const std::vector<at::Tensor>& others,
-                                                           const TrainRecipe& recipe, const Options& options) {
-  std::vector<torch::optim::OptimizerParamGroup> groups;
-  const auto add = [&groups, &options](const std::vector<at::Tensor>& tensors, double decay) {
-    if (tensors.empty()) return;
+std::vector<torch::optim::OptimizerParamGroup> torch_groups(const std::vector<Group>& groups, const Options& options) {
+  std::vector<torch::optim::OptimizerParamGroup> result;
+  for (const Group& group : groups) {
     auto own = std::make_unique<Options>(options);
-    own->weight_decay(decay);
-    groups.emplace_back(tensors, std::move(own));
-  };
-  add(weights, recipe.weight_decay);
-  add(others, recipe.bias_weight_decay);
-  return groups;
+    own->weight_decay(group.weight_decay);
+    result.emplace_back(group.tensors, std::move(own));
+  }
+  return result;
 }
 
 }  // namespace
 
 class Optimizer::Impl {
  public:
-  Impl(const Network& network, const TrainRecipe& recipe) : kind_(recipe.optimizer) {
-    std::vector<at::Tensor> weights;
-    std::vector<at::Tensor> others;
+  Impl(const Network& network, const TrainRecipe& recipe, std::span<const std::unique_ptr<Method>> methods) : kind_(recipe.optimizer) {
+    Group weights{{}, recipe.weight_decay, 1.0};
+    Group others{{}, recipe.bias_weight_decay, 1.0};
     for (const Parameter& parameter : network.parameters()) {
-      parameters_.push_back(parameter);
-      (parameter.role == Parameter::Role::weight ? weights : others).push_back(parameter.tensor);
+      if (std::ranges::any_of(methods, [&](const auto& method) { return method->owns_update(parameter.name); })) continue;
+      parameters_.push_back({parameter.name, parameter.tensor});
+      (parameter.role == Parameter::Role::weight ? weights : others).tensors.push_back(parameter.tensor);
     }
+    std::vector<Group> groups = {std::move(weights), std::move(others)};
+    for (const auto& method : methods) {
+      for (const MethodParameter& own : method->parameters()) {
+        parameters_.push_back({own.name, own.tensor});
+        groups.push_back({{own.tensor}, own.weight_decay, own.lr_ratio});
+      }
+    }
+    std::erase_if(groups, [](const Group& group) { return group.tensors.empty(); });
+    for (const Group& group : groups) lr_ratios_.push_back(group.lr_ratio);
     if (kind_ == OptimizerKind::sgd) {
       torch::optim::SGDOptions options(recipe.lr);
       options.momentum(recipe.momentum).nesterov(recipe.nesterov);
-      optimizer_ = std::make_unique<torch::optim::SGD>(make_groups(weights, others, recipe, options), options);
+      optimizer_ = std::make_unique<torch::optim::SGD>(torch_groups(groups, options), options);
     } else {
       torch::optim::AdamOptions options(recipe.lr);
       options.betas({recipe.momentum, kAdamBeta2});
-      optimizer_ = std::make_unique<torch::optim::Adam>(make_groups(weights, others, recipe, options), options);
+      optimizer_ = std::make_unique<torch::optim::Adam>(torch_groups(groups, options), options);
     }
+  }
+
+  void set_learning_rate(double rate) {
+    std::vector<torch::optim::OptimizerParamGroup>& groups = optimizer_->param_groups();
+    for (std::size_t i = 0; i < groups.size(); ++i) groups[i].options().set_lr(rate * lr_ratios_[i]);
   }
 
   torch::optim::Optimizer& optimizer() { return *optimizer_; }
@@ -81,7 +100,7 @@ class Optimizer::Impl {
   }
 
   void save(StateWriter& state) const {
-    for (const Parameter& parameter : parameters_) {
+    for (const Changed& parameter : parameters_) {
       const std::vector<at::Tensor> tensors = state_tensors(parameter.tensor);
       state.integer("optimizer.tensors", static_cast<std::int64_t>(tensors.size()));
       for (const at::Tensor& tensor : tensors) state.tensor("optimizer." + parameter.name, tensor);
@@ -93,7 +112,7 @@ class Optimizer::Impl {
   }
 
   void load(StateReader& state) {
-    for (const Parameter& parameter : parameters_) {
+    for (const Changed& parameter : parameters_) {
       const std::int64_t count = state.integer("optimizer.tensors");
       if (count == 0) {
         optimizer_->state().erase(state_key(parameter.tensor));
@@ -119,18 +138,25 @@ class Optimizer::Impl {
   }
 
   const at::Tensor& tensor(std::string_view name) const {
-    const auto found = std::ranges::find(parameters_, name, &Parameter::name);
+    const auto found = std::ranges::find(parameters_, name, &Changed::name);
     if (found == parameters_.end()) fail(ErrorCode::internal, "optimizer: there is no parameter \"{}\".", name);
     return found->tensor;
   }
 
  private:
+  /// What this optimizer changes.
+  struct Changed {
+    std::string name;
+    at::Tensor tensor;
+  };
   OptimizerKind kind_;
-  std::vector<Parameter> parameters_;
+  std::vector<Changed> parameters_;
+  std::vector<double> lr_ratios_;  ///< per group
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
 };
 
-Optimizer::Optimizer(const Network& network, const TrainRecipe& recipe) : impl_(std::make_unique<Impl>(network, recipe)) {}
+Optimizer::Optimizer(const Network& network, const TrainRecipe& recipe, std::span<const std::unique_ptr<Method>> methods)
+    : impl_(std::make_unique<Impl>(network, recipe, methods)) {}
 
 Optimizer::~Optimizer() = default;
 
@@ -138,9 +164,7 @@ void Optimizer::zero_gradients() { impl_->optimizer().zero_grad(); }
 
 void Optimizer::step() { impl_->optimizer().step(); }
 
-void Optimizer::set_learning_rate(double rate) {
-  for (auto& group : impl_->optimizer().param_groups()) group.options().set_lr(rate);
-}
+void Optimizer::set_learning_rate(double rate) { impl_->set_learning_rate(rate); }
 
 std::vector<at::Tensor> Optimizer::state_tensors(std::string_view parameter) const {
   return impl_->state_tensors(impl_->tensor(parameter));

@@ -7,20 +7,24 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
 namespace bitwright {
 
+class Method;
+
 /// LibTorch's SGD (momentum, Nesterov) or Adam over a network's parameters, in two groups: weights, and everything else (biases,
-/// batch-norm scale and shift), each with its own weight decay.
+/// batch-norm scale and shift), each with its own weight decay; and over the methods' own parameters.
 ///
 /// Equation, SGD: g <- g + decay w; v <- momentum v + g (v = g in the first step); w <- w - lr v, with Nesterov w <- w - lr (g + momentum
 /// v).
 class Optimizer {
  public:
   /// The network's tensors must outlive the optimizer.
-  Optimizer(const Network& network, const TrainRecipe& recipe);
+  /// Parameters whose update a method owns stay untouched.
+  Optimizer(const Network& network, const TrainRecipe& recipe, std::span<const std::unique_ptr<Method>> methods = {});
   ~Optimizer();
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;

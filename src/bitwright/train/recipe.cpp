@@ -18,6 +18,7 @@ namespace {
 
 const std::array<std::string, 2> kOptimizers = {"sgd", "adam"};
 const std::array<std::string, 4> kSchedules = {"constant", "step", "cosine", "plateau"};
+const std::array<std::string, 2> kDevices = {"cpu", "cuda"};
 const std::array<std::string, 2> kPrecisions = {"float32", "bfloat16"};
 
 template <typename Enum>
@@ -54,6 +55,7 @@ void read_train(const toml::table& section, const std::string& source, TrainReci
   table.read("patience", train.patience, {0, 1'000'000});
   table.read("warmup_steps", train.warmup_steps, {0, kHuge});
   read_enum(table, "precision", train.precision, kPrecisions);
+  read_enum(table, "device", train.device, kDevices);
   read_int(table, "threads", train.threads, 0, 4096);
   read_int(table, "workers", train.workers, 1, 256);
   table.read("checkpoint_every", train.checkpoint_every, {0, kHuge});
@@ -306,6 +308,7 @@ std::string to_toml(const Recipe& recipe) {
   line("patience", integer(t.patience));
   line("warmup_steps", integer(t.warmup_steps));
   line("precision", toml_text(kPrecisions[static_cast<std::size_t>(t.precision)]));
+  line("device", toml_text(kDevices[static_cast<std::size_t>(t.device)]));
   line("threads", integer(t.threads));
   line("workers", integer(t.workers));
   line("checkpoint_every", integer(t.checkpoint_every));

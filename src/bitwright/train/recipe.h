@@ -39,6 +39,7 @@ struct DataRecipe {
 enum class OptimizerKind { sgd, adam };
 enum class ScheduleKind { constant, step, cosine, plateau };
 enum class Precision { float32, bfloat16 };
+enum class DeviceKind { cpu, cuda };
 
 struct TrainRecipe {
   std::int64_t epochs = 1;
@@ -56,6 +57,7 @@ struct TrainRecipe {
   std::int64_t patience = 2;                     ///< `plateau`: epochs without a lower training loss
   std::int64_t warmup_steps = 0;                 ///< linear ramp at the start of each phase
   Precision precision = Precision::float32;      ///< of forward and backward in training; evaluation and all decisions are float32
+  DeviceKind device = DeviceKind::cpu;           ///< where training runs; the final accuracy is always measured on the CPU
   int threads = 0;                               ///< 0 = all processors
   int workers = 1;                               ///< loader threads
   std::int64_t checkpoint_every = 0;             ///< steps between checkpoints; 0 = at each epoch's end only

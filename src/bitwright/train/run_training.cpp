@@ -12,6 +12,7 @@
 
 #include <torch/torch.h>
 
+#include <cstdlib>
 #include <numeric>
 #include <set>
 #include <system_error>
@@ -118,6 +119,7 @@ Model frozen_model(const Recipe& recipe, const Network& network, const std::vect
     }
     return std::nullopt;
   });
+  for (const auto& method : methods) method->complete(model);
   model.notes["method"] = method_names(recipe);
   model.notes["recipe"] = fmt::format("{:016x}", recipe_fingerprint(recipe));
   model.notes["seed"] = fmt::format("{}", recipe.train.seed);
@@ -127,8 +129,26 @@ Model frozen_model(const Recipe& recipe, const Network& network, const std::vect
 void write_environment(const Recipe& recipe, const Run& run, int threads) {
   Metrics facts = environment_facts(threads);
   facts["libtorch"] = std::string(TORCH_VERSION);
-  facts["precision"] = std::string(usable_precision(recipe.train.precision) == Precision::bfloat16 ? "bfloat16" : "float32");
+  facts["device"] = std::string(recipe.train.device == DeviceKind::cpu ? "cpu" : "cuda");
+  facts["precision"] = std::string(
+      usable_precision(recipe.train.precision, recipe.train.device == DeviceKind::cpu ? at::kCPU : at::kCUDA) == Precision::bfloat16
+          ? "bfloat16"
+          : "float32");
   run.write_environment(facts);
+}
+
+/// Throws: `Error(unsupported)` when this LibTorch or machine has no such device.
+at::Device open_device(const Recipe& recipe) {
+  if (recipe.train.device == DeviceKind::cpu) return at::kCPU;
+  // cuBLAS is deterministic only with a workspace of fixed size, and reads this when its first handle is made.
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  if (!at::hasCUDA()) {
+    fail(ErrorCode::unsupported, "recipe: train.device is \"cuda\", but this LibTorch was built without CUDA or finds no GPU; {}",
+         "set train.device = \"cpu\", or build against a LibTorch with CUDA (CMAKE_PREFIX_PATH).");
+  }
+  at::globalContext().setDeterministicCuDNN(true);
+  at::globalContext().setBenchmarkCuDNN(false);
+  return at::kCUDA;
 }
 
 TrainResult train_recipe(const Recipe& recipe, Run& run, StartPolicy start, const TrainEvents& events) {
@@ -141,7 +161,8 @@ TrainResult train_recipe(const Recipe& recipe, Run& run, StartPolicy start, cons
   validate(model);
   const Splits splits = open_splits(recipe);
   check_fit(recipe, model, *splits.training);
-  Network network(model, {.precision = usable_precision(recipe.train.precision), .seed = recipe.train.seed});
+  const at::Device device = open_device(recipe);
+  Network network(model, {.precision = usable_precision(recipe.train.precision, device), .seed = recipe.train.seed, .device = device});
   std::vector<std::unique_ptr<Method>> methods = attach_methods(recipe, network);
   Loader training(splits.training, loader_options(recipe, model.input_transform));
   Loader evaluation(splits.evaluation, evaluation_options(recipe, model.input_transform));

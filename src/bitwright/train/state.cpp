@@ -50,7 +50,7 @@ void StateWriter::tensor(std::string_view name, const at::Tensor& value) {
   const bool is_float = value.scalar_type() == at::kFloat;
   BITWRIGHT_ASSERT(is_float || value.scalar_type() == at::kLong);
   begin(name, is_float ? kFloatTensor : kIntegerTensor);
-  const at::Tensor rows = value.detach().contiguous(at::MemoryFormat::Contiguous);
+  const at::Tensor rows = value.detach().cpu().contiguous(at::MemoryFormat::Contiguous);
   writer_.u32(static_cast<std::uint32_t>(rows.dim()));
   for (const std::int64_t extent : rows.sizes()) writer_.i64(extent);
   writer_.bytes({static_cast<const std::byte*>(rows.data_ptr()), rows.nbytes()});

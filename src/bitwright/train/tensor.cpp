@@ -20,7 +20,7 @@ at::Tensor to_tensor(const Shape& shape, std::span<const float> values) {
 
 std::vector<float> tensor_values(const at::Tensor& tensor) {
   BITWRIGHT_ASSERT(tensor.scalar_type() == at::kFloat);
-  const at::Tensor rows = tensor.detach().contiguous(at::MemoryFormat::Contiguous);
+  const at::Tensor rows = tensor.detach().cpu().contiguous(at::MemoryFormat::Contiguous);
   const float* first = rows.data_ptr<float>();
   return {first, first + rows.numel()};
 }

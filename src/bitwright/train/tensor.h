@@ -16,7 +16,7 @@ namespace bitwright {
 /// A float32 tensor with a copy of the values. Requires: values.size() == shape.element_count().
 [[nodiscard]] at::Tensor to_tensor(const Shape& shape, std::span<const float> values);
 
-/// The values, row-major, whatever the tensor's memory layout. Requires: float32 on the CPU.
+/// The values, row-major, whatever the tensor's memory layout and device. Requires: float32.
 [[nodiscard]] std::vector<float> tensor_values(const at::Tensor& tensor);
 
 [[nodiscard]] Shape tensor_shape(const at::Tensor& tensor);

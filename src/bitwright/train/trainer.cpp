@@ -55,8 +55,8 @@ Evaluation evaluate(Network& network, Loader& loader) {
   loader.seek(0, 0);
   for (std::int64_t i = 0; i < loader.batches_per_epoch(); ++i) {
     const Batch& batch = loader.next();
-    const at::Tensor classes = network.forward(images_of(batch, image_shape), Mode::eval).argmax(1);
-    result.correct += classes.eq(labels_of(batch)).sum().item<std::int64_t>();
+    const at::Tensor classes = network.forward(images_of(batch, image_shape).to(network.device()), Mode::eval).argmax(1);
+    result.correct += classes.eq(labels_of(batch).to(network.device())).sum().item<std::int64_t>();
     result.images += batch.size;
   }
   return result;
@@ -81,7 +81,7 @@ Trainer::Trainer(const Recipe& recipe, Network& network, std::vector<std::unique
       run_(run),
       events_(events),
       fingerprint_(recipe_fingerprint(recipe)),
-      optimizer_(network, recipe.train),
+      optimizer_(network, recipe.train, methods),
       checkpoints_(run.checkpoint_folder()),
       phases_(phases_of(methods, recipe.train.epochs)) {}
 
@@ -144,12 +144,14 @@ void Trainer::take_step() {
   const std::int64_t step_in_phase = position_.epoch_in_phase * training_.batches_per_epoch() + position_.batch;
   optimizer_.set_learning_rate(schedule_->rate(step_in_phase));
   const Batch& batch = training_.next();
-  const at::Tensor images = images_of(batch, image_shape_of(network_.graph()));
+  const at::Tensor images = images_of(batch, image_shape_of(network_.graph())).to(network_.device());
+  const at::Tensor labels = labels_of(batch).to(network_.device());
   optimizer_.zero_gradients();
   const at::Tensor logits = network_.forward(images, Mode::train, position_.step);
-  at::Tensor loss = at::cross_entropy_loss(logits, labels_of(batch));
+  at::Tensor loss = at::cross_entropy_loss(logits, labels);
   StepContext now = context();
   now.images = &images;
+  now.labels = &labels;
   now.logits = &logits;
   for (const auto& method : methods_) loss = method->loss(now, loss);
   const double value = loss.item<double>();

@@ -273,9 +273,9 @@ TEST(Inq, OptionsAreChecked) {
        "partition is not known (found \"largest\", need one of: magnitude, random); nearest: random."},
       {{{"exponents", std::string("mx")}}, "exponents is not known (found \"mx\", need one of: max, search); nearest: max."},
       {{{"epochs_per_portion", std::int64_t{0}}}, "epochs_per_portion is out of range (found 0, need 1 to 1000000); change it."},
-      {{{"plan", Texts{"conv1"}}}, "plan has a rule that is not PATTERN=FORMAT (found \"conv1\"); e.g. \"conv1.weight=pow2:5\"."},
+      {{{"plan", Texts{"conv1"}}}, "plan has a rule that is not PATTERN=FORMAT (found \"conv1\"); e.g. \"conv1.weight=pow2:BITS\"."},
       {{{"plan", Texts{"*=ternary"}}},
-       "plan asks for a format that is not a power of two (found \"*=ternary\", need pow2:BITS or float); change the rule."},
+       "plan asks for a format that this method does not make (found \"*=ternary\", need pow2:BITS or float); change the rule."},
       {{{"bit", std::int64_t{5}}}, "unknown key \"bit\" (nearest: bits); rename or remove it."},
   };
   for (const auto& [options, message] : rows) {

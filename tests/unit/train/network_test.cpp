@@ -270,8 +270,8 @@ TEST(Network, SeamsChangeWeightsAndOutputs) {
   Network network(model);
   const at::Tensor ones = at::ones({1, 4});
   const std::vector<float> plain = tensor_values(network.forward(ones, Mode::eval));
-  network.set_weight_transform("w", [](const at::Tensor& w) { return w * 2.0; });
-  network.set_output_transform("g", [](const at::Tensor& y) { return y + 1.0; });
+  network.set_weight_transform("w", [](const at::Tensor& w, const PassContext&) { return w * 2.0; });
+  network.set_output_transform("g", [](const at::Tensor& y, const PassContext&) { return y + 1.0; });
   const std::vector<float> changed = tensor_values(network.forward(ones, Mode::eval));
   for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(changed[i], 2.0F * plain[i] + 1.0F);
   network.set_weight_transform("w", {});

@@ -27,7 +27,7 @@ at::Tensor forward_dropout(const Node& node, std::span<const at::Tensor> inputs,
   at::parallel_for(0, factors.numel(), 4096, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) factor[i] = rng.uniform01(static_cast<std::uint64_t>(i)) < ratio ? 0.0F : kept;
   });
-  return inputs[0] * factors.to(inputs[0].scalar_type());
+  return inputs[0] * factors.to(inputs[0].options());
 }
 
 at::Tensor forward_batch_normalization(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext& context) {

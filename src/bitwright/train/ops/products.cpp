@@ -34,7 +34,7 @@ at::Tensor forward_gemm(const Node&, std::span<const at::Tensor> inputs, const F
   const at::Tensor src = in_precision(inputs[0], context.precision);
   const at::Tensor weight = in_precision(inputs[1], context.precision);
   const at::Tensor bias = in_precision(bias_of(inputs), context.precision);
-  if (context.precision == Precision::bfloat16 || !at::hasMKLDNN()) return at::linear(src, weight, bias);
+  if (context.precision == Precision::bfloat16 || !at::hasMKLDNN() || !src.is_cpu()) return at::linear(src, weight, bias);
   // The same product as a convolution of one pixel, so that oneDNN makes it on our own threads: a BLAS that brings a second set of threads
   // fights with them for the processors (measured on LeNet-5, 2 threads on a busy machine: 825 images a second with it).
   const auto pixel = [](const at::Tensor& rows) { return rows.unsqueeze(-1).unsqueeze(-1); };

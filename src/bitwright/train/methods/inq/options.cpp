@@ -40,31 +40,6 @@ std::vector<std::int64_t> parse_portions(const std::vector<double>& portions) {
   return portions_e4;
 }
 
-std::vector<BitRule> parse_plan(const std::vector<std::string>& rules) {
-  std::vector<BitRule> plan;
-  for (const std::string& rule : rules) {
-    const auto equals = rule.rfind('=');
-    if (equals == std::string::npos || equals == 0) {
-      fail(ErrorCode::usage, "recipe: method inq: plan has a rule that is not PATTERN=FORMAT (found \"{}\"); e.g. \"conv1.weight=pow2:5\".",
-           rule);
-    }
-    const std::string pattern = rule.substr(0, equals);
-    const std::string format = rule.substr(equals + 1);
-    if (format == "float") {
-      plan.push_back({pattern, std::nullopt});
-      continue;
-    }
-    const NumberFormat parsed = NumberFormat::parse(format);
-    if (parsed.get_if<PowerOfTwo>() == nullptr) {
-      fail(ErrorCode::usage,
-           "recipe: method inq: plan asks for a format that is not a power of two (found \"{}\", need pow2:BITS or float); {}", rule,
-           "change the rule.");
-    }
-    plan.push_back({pattern, parsed});
-  }
-  return plan;
-}
-
 }  // namespace
 
 InqOptions parse_inq_options(const MethodRecipe& recipe) {
@@ -85,7 +60,7 @@ InqOptions parse_inq_options(const MethodRecipe& recipe) {
     }
     options.epochs_per_portion = *epochs;
   }
-  options.plan = parse_plan(read.texts("plan"));
+  options.plan = read.plan("pow2", "pow2:BITS");
   read.finish();
   return options;
 }
