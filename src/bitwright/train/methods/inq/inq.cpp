@@ -45,7 +45,7 @@ void mask_block(std::uint32_t* __restrict value, const std::uint32_t* __restrict
 }
 
 template <typename Rule>
-void mask(const at::Tensor& values, const std::vector<std::uint32_t>& frozen) {
+void mask_on_cpu(const at::Tensor& values, const std::vector<std::uint32_t>& frozen) {
   static_assert(sizeof(std::uint32_t) == sizeof(float));
   constexpr std::int64_t kBlocksPerTask = 512;
   auto* const value = reinterpret_cast<std::uint32_t*>(values.data_ptr<float>());
@@ -67,8 +67,41 @@ struct Inq::Layer {
   std::vector<std::uint8_t> codes;                  ///< (I12) of frozen weights, kNoCode for free ones
   std::vector<std::uint32_t> frozen;                ///< bits of frozen values, kFree for free ones
   std::int64_t frozen_count = 0;
+  /// `frozen` as masked_fill and where want it, on the weights' device; made at every phase's beginning, undefined on the CPU.
+  at::Tensor device_is_frozen;
+  at::Tensor device_frozen;
 
   [[nodiscard]] std::int64_t size() const { return weights.numel(); }
+
+  /// weights <- frozen ? frozen value : weights, bit for bit. Equation: (I14).
+  void restore() const {
+    if (weights.is_cpu()) {
+      mask_on_cpu<Restore>(weights, frozen);
+    } else {
+      weights.copy_(at::where(device_is_frozen, device_frozen, weights));
+    }
+  }
+
+  /// values <- frozen ? 0 : values.
+  void clear(const at::Tensor& values) const {
+    if (weights.is_cpu()) {
+      mask_on_cpu<Clear>(values, frozen);
+    } else {
+      values.masked_fill_(device_is_frozen, 0.0);
+    }
+  }
+
+  void upload_mask() {
+    if (weights.is_cpu()) return;
+    const at::Tensor is_frozen = at::empty(weights.sizes(), at::kBool);
+    const at::Tensor values = at::empty(weights.sizes(), at::kFloat);
+    for (std::size_t i = 0; i < frozen.size(); ++i) {
+      is_frozen.data_ptr<bool>()[i] = frozen[i] != kFree;
+      values.data_ptr<float>()[i] = std::bit_cast<float>(frozen[i]);
+    }
+    device_is_frozen = is_frozen.to(weights.device());
+    device_frozen = values.to(weights.device());
+  }
 
   [[nodiscard]] float value_of(std::uint8_t code) const {
     const std::int32_t wide = code;
@@ -77,14 +110,12 @@ struct Inq::Layer {
     return value;
   }
 
-  void freeze_at(std::int64_t index) {
+  void freeze_at(std::int64_t index, float weight) {
     const auto i = static_cast<std::size_t>(index);
-    float& weight = float_span(weights)[i];
     std::int32_t code = 0;
     format.encode(*exponents, {&weight, 1}, {}, {&code, 1});
     codes[i] = static_cast<std::uint8_t>(code);
-    weight = value_of(codes[i]);
-    frozen[i] = std::bit_cast<std::uint32_t>(weight);
+    frozen[i] = std::bit_cast<std::uint32_t>(value_of(codes[i]));
     ++frozen_count;
   }
 };
@@ -154,28 +185,30 @@ void Inq::begin_phase(StepContext& context) {
   const std::int64_t portion_e4 = options_.portions_e4.at(context.phase);
   const Rng rng = Rng(context.seed, "inq.partition", context.phase);
   for (Layer& layer : layers_) {
-    const std::span<const float> values = float_span(layer.weights);
+    const std::vector<float> values = tensor_values(layer.weights);
     if (!layer.exponents) layer.exponents = choose_exponents(layer.format, values, options_.exponents);
     std::vector<bool> is_free(values.size());
     for (std::size_t i = 0; i < values.size(); ++i) is_free[i] = layer.frozen[i] == kFree;
     const std::int64_t count = frozen_count(layer.size(), portion_e4);
     for (const std::int64_t index : select_to_freeze(values, is_free, count, options_.partition, rng.split(layer.name))) {
-      layer.freeze_at(index);
+      layer.freeze_at(index, values[static_cast<std::size_t>(index)]);
     }
-    for (const at::Tensor& state : context.optimizer.state_tensors(layer.name)) mask<Clear>(state, layer.frozen);
+    layer.upload_mask();
+    layer.restore();
+    for (const at::Tensor& state : context.optimizer.state_tensors(layer.name)) layer.clear(state);
   }
 }
 
 void Inq::after_backward(StepContext& context) {
   if (options_.mask_point == MaskPoint::final_update) return;
-  for (const Layer& layer : layers_) mask<Clear>(context.network.parameter(layer.name).grad(), layer.frozen);
+  for (const Layer& layer : layers_) layer.clear(context.network.parameter(layer.name).grad());
 }
 
 void Inq::after_step(StepContext& context) {
   if (options_.mask_point != MaskPoint::final_update) return;
   for (const Layer& layer : layers_) {
-    mask<Restore>(layer.weights, layer.frozen);
-    for (const at::Tensor& state : context.optimizer.state_tensors(layer.name)) mask<Clear>(state, layer.frozen);
+    layer.restore();
+    for (const at::Tensor& state : context.optimizer.state_tensors(layer.name)) layer.clear(state);
   }
 }
 
@@ -184,7 +217,7 @@ void Inq::end_epoch(StepContext& context, Metrics& metrics) {
   std::int64_t all = 0;
   for (const Layer& layer : layers_) {
     // Against the codes, not against the bits that the mask restores from: an error in either shows.
-    const std::span<const float> values = float_span(layer.weights);
+    const std::vector<float> values = tensor_values(layer.weights);
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (layer.codes[i] == kNoCode) continue;
       const float held = layer.value_of(layer.codes[i]);
@@ -208,7 +241,7 @@ std::optional<QuantizedTensor> Inq::freeze(std::string_view weight) const {
   const auto found = std::ranges::find(layers_, weight, &Layer::name);
   if (found == layers_.end()) return std::nullopt;
   const Layer& layer = *found;
-  const std::span<const float> values = float_span(layer.weights);
+  const std::vector<float> values = tensor_values(layer.weights);
   const PowerOfTwo::Parameters exponents = layer.exponents ? *layer.exponents : choose_exponents(layer.format, values, options_.exponents);
   std::vector<std::int32_t> codes(values.size());
   layer.format.encode(exponents, values, {}, codes);
@@ -245,6 +278,7 @@ void Inq::load(StateReader& state) {
       layer.frozen[i] = is_frozen ? std::bit_cast<std::uint32_t>(layer.value_of(layer.codes[i])) : kFree;
       layer.frozen_count += is_frozen ? 1 : 0;
     }
+    layer.upload_mask();
   }
 }
 
