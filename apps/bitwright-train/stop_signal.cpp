@@ -2,6 +2,7 @@
 #include "stop_signal.h"
 
 #include <csignal>
+#include <initializer_list>
 
 namespace bitwright::apps {
 namespace {

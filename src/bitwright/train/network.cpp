@@ -57,7 +57,7 @@ void Network::add_tensors() {
   std::set<std::string_view> statistics;
   for (const Node& node : model_.graph.nodes) {
     if (node.op == Op::BatchNormalization) statistics.insert({node.inputs[3], node.inputs[4]});
-    if (node.op == Op::Conv) channels_last_ = true;
+    if (node.op == Op::Conv && options_.device.is_cpu()) channels_last_ = true;
   }
   const std::vector<std::string> quantizable = quantizable_weights(model_.graph);
   for (const auto& [name, weight] : model_.weights) {

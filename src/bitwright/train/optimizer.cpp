@@ -2,12 +2,13 @@
 #include "bitwright/train/optimizer.h"
 
 #include "bitwright/core/error.h"
+#include "bitwright/train/foreach_sgd.h"
 #include "bitwright/train/method.h"
+#include "bitwright/train/optimizer_state.h"
 #include "bitwright/train/state.h"
 #include "bitwright/train/tensor.h"
 
 #include <torch/torch.h>
-#include <torch/version.h>
 
 #include <algorithm>
 #include <map>
@@ -15,15 +16,6 @@
 
 namespace bitwright {
 namespace {
-
-/// The key under which an optimizer of LibTorch keeps a parameter's state; it changed in version 2.
-auto state_key(const at::Tensor& parameter) {
-#if TORCH_VERSION_MAJOR >= 2
-  return static_cast<void*>(parameter.unsafeGetTensorImpl());
-#else
-  return c10::guts::to_string(parameter.unsafeGetTensorImpl());
-#endif
-}
 
 constexpr double kAdamBeta2 = 0.999;
 
@@ -84,9 +76,18 @@ class Optimizer::Impl {
 
   torch::optim::Optimizer& optimizer() { return *optimizer_; }
 
+  void step() {
+    const bool on_cpu = parameters_.empty() || parameters_.front().tensor.is_cpu();
+    if (kind_ == OptimizerKind::sgd && !on_cpu) {
+      foreach_sgd_step(static_cast<torch::optim::SGD&>(*optimizer_));
+    } else {
+      optimizer_->step();
+    }
+  }
+
   std::vector<at::Tensor> state_tensors(const at::Tensor& parameter) const {
     const auto& states = optimizer_->state();
-    const auto found = states.find(state_key(parameter));
+    const auto found = states.find(optimizer_state_key(parameter));
     if (found == states.end()) return {};
     std::vector<at::Tensor> tensors;
     if (kind_ == OptimizerKind::sgd) {
@@ -105,7 +106,7 @@ class Optimizer::Impl {
       state.integer("optimizer.tensors", static_cast<std::int64_t>(tensors.size()));
       for (const at::Tensor& tensor : tensors) state.tensor("optimizer." + parameter.name, tensor);
       if (kind_ == OptimizerKind::adam && !tensors.empty()) {
-        auto& own = static_cast<torch::optim::AdamParamState&>(*optimizer_->state().at(state_key(parameter.tensor)));
+        auto& own = static_cast<torch::optim::AdamParamState&>(*optimizer_->state().at(optimizer_state_key(parameter.tensor)));
         state.integer("optimizer.step", own.step());
       }
     }
@@ -115,7 +116,7 @@ class Optimizer::Impl {
     for (const Changed& parameter : parameters_) {
       const std::int64_t count = state.integer("optimizer.tensors");
       if (count == 0) {
-        optimizer_->state().erase(state_key(parameter.tensor));
+        optimizer_->state().erase(optimizer_state_key(parameter.tensor));
         continue;
       }
       std::vector<at::Tensor> tensors;
@@ -126,13 +127,13 @@ class Optimizer::Impl {
       if (kind_ == OptimizerKind::sgd) {
         auto own = std::make_unique<torch::optim::SGDParamState>();
         own->momentum_buffer(tensors.at(0));
-        optimizer_->state()[state_key(parameter.tensor)] = std::move(own);
+        optimizer_->state()[optimizer_state_key(parameter.tensor)] = std::move(own);
       } else {
         auto own = std::make_unique<torch::optim::AdamParamState>();
         own->exp_avg(tensors.at(0));
         own->exp_avg_sq(tensors.at(1));
         own->step(state.integer("optimizer.step"));
-        optimizer_->state()[state_key(parameter.tensor)] = std::move(own);
+        optimizer_->state()[optimizer_state_key(parameter.tensor)] = std::move(own);
       }
     }
   }
@@ -162,7 +163,7 @@ Optimizer::~Optimizer() = default;
 
 void Optimizer::zero_gradients() { impl_->optimizer().zero_grad(); }
 
-void Optimizer::step() { impl_->optimizer().step(); }
+void Optimizer::step() { impl_->step(); }
 
 void Optimizer::set_learning_rate(double rate) { impl_->set_learning_rate(rate); }
 
