@@ -51,6 +51,10 @@ inline std::vector<TinyCase> tiny_cases() {
   cases.push_back({"ternary",
                    codes(Ternary{}, {0, 1, 2, 1, 2, 0}, Ternary::Parameters{.positive_scale = 0.75F, .negative_scale = 0.5F}),
                    {0.0F, 0.75F, -0.5F, 0.75F, -0.5F, 0.0F}});
+  cases.push_back(
+      {"ternary-2bit",
+       codes(Ternary{TernaryLayout::two_bits}, {0, 1, 2, 1, 2, 0}, Ternary::Parameters{.positive_scale = 0.75F, .negative_scale = 0.5F}),
+       {0.0F, 0.75F, -0.5F, 0.75F, -0.5F, 0.0F}});
   cases.push_back({"uniform",
                    codes(Uniform{2, 4}, {0, 1, 2, 3, 0, 3}, Uniform::Parameters{{{3.0F, -1.0F}, {0.75F, 0.25F}}}),
                    {-1.0F, 0.0F, 1.0F, 2.0F, 0.25F, 1.0F}});

@@ -13,14 +13,18 @@
 namespace bitwright {
 namespace {
 constexpr double kMeanRatio = 0.7;  // (T13)
-}
+constexpr std::string_view kTwoBits = ":2bit";
+}  // namespace
 
 Ternary Ternary::parse(std::string_view fields, std::string_view whole_text) {
-  if (!fields.empty()) fail_format_syntax<Ternary>(whole_text);
-  return {};
+  if (fields.empty()) return {};
+  if (fields != kTwoBits) fail_format_syntax<Ternary>(whole_text);
+  return {.layout = TernaryLayout::two_bits};
 }
 
-std::string Ternary::spec() const { return "ternary"; }
+std::string Ternary::spec() const {
+  return layout == TernaryLayout::five_digits ? std::string("ternary") : fmt::format("ternary{}", kTwoBits);
+}
 
 std::string Ternary::parameter_problem(const Parameters& parameters, std::int64_t) const {
   for (const float scale : {parameters.positive_scale, parameters.negative_scale}) {

@@ -14,15 +14,24 @@
 
 namespace bitwright {
 
-/// {+Wp, 0, -Wn} (TTQ): codes 0 zero, 1 positive, 2 negative. Stored five digits a byte (1.6 bits a weight). Equation: (T3), (T11).
+/// How the codes of a ternary tensor lie in the file.
+enum class TernaryLayout {
+  five_digits,  ///< `ternary`: five base-3 digits a byte, 1.6 bits a weight. Equation: (T11)
+  two_bits,     ///< `ternary:2bit`: four codes a byte, read with shifts and masks alone. Equation: (T10)
+};
+
+/// {+Wp, 0, -Wn} (TTQ): codes 0 zero, 1 positive, 2 negative; 3 is no code. Equation: (T3), (T10), (T11).
+/// Two multiplications a dot product are enough (T9), and none per weight.
 struct Ternary {
-  static constexpr std::string_view kSyntax = "ternary";
+  static constexpr std::string_view kSyntax = "ternary or ternary:2bit";
   static constexpr std::string_view kExample = "ternary";
-  static constexpr std::array kSamples = std::to_array<std::string_view>({"ternary"});
-  static constexpr std::string_view kCodeBitsText = "2 (five codes a byte in the file)";
+  static constexpr std::array kSamples = std::to_array<std::string_view>({"ternary", "ternary:2bit"});
+  static constexpr std::string_view kCodeBitsText = "2 (five codes a byte; ternary:2bit four)";
   static constexpr std::string_view kParametersText = "float32 Wp, float32 Wn";
-  static constexpr std::string_view kBitsPerWeightText = "1.6 + 64/n";
+  static constexpr std::string_view kBitsPerWeightText = "1.6 + 64/n; 2 + 64/n";
   static constexpr bool kRoundsToNearest = false;
+
+  TernaryLayout layout = TernaryLayout::five_digits;
 
   struct Parameters {
     float positive_scale = 1.0F;  ///< Wp > 0
@@ -39,7 +48,9 @@ struct Ternary {
   [[nodiscard]] std::string spec() const;
   [[nodiscard]] int code_bits() const noexcept { return 2; }
   [[nodiscard]] std::int64_t code_count() const noexcept { return 3; }
-  [[nodiscard]] CodeLayout code_layout() const noexcept { return CodeLayout::base3; }
+  [[nodiscard]] CodeLayout code_layout() const noexcept {
+    return layout == TernaryLayout::five_digits ? CodeLayout::base3 : CodeLayout::unsigned_bits;
+  }
   [[nodiscard]] CodeRange code_range(const Parameters&) const noexcept { return {.first = 0, .last = 2}; }
   [[nodiscard]] std::string parameter_problem(const Parameters&, std::int64_t element_count) const;
   [[nodiscard]] std::int64_t parameter_bytes(std::int64_t) const noexcept { return 8; }

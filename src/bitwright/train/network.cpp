@@ -109,12 +109,7 @@ at::Tensor Network::run(const at::Tensor& images, Mode mode, std::int64_t step, 
         case Source::Kind::absent: inputs.emplace_back(); break;
         case Source::Kind::value: inputs.push_back(values[source.index]); break;
         case Source::Kind::buffer: inputs.push_back(buffers_[source.index].tensor); break;
-        case Source::Kind::parameter: {
-          const TensorTransform& transform = weight_transforms_[source.index];
-          const at::Tensor& tensor = parameters_[source.index].tensor;
-          inputs.push_back(transform ? transform(tensor, pass) : tensor);
-          break;
-        }
+        case Source::Kind::parameter: inputs.push_back(transformed(source.index, pass)); break;
       }
     }
     at::Tensor output = now.forward ? now.forward(*now.node, inputs, pass) : forward_of(now.node->op)(*now.node, inputs, context);
@@ -146,16 +141,26 @@ std::optional<std::string> Network::first_not_finite(const at::Tensor& images, M
 
 std::vector<std::string> Network::weight_names() const { return quantizable_weights(model_.graph); }
 
-const at::Tensor& Network::parameter(std::string_view name) const {
+std::size_t Network::parameter_index(std::string_view name) const {
   const auto found = std::ranges::find(parameters_, name, &Parameter::name);
   if (found == parameters_.end()) fail(ErrorCode::internal, "network: there is no parameter \"{}\".", name);
-  return found->tensor;
+  return static_cast<std::size_t>(found - parameters_.begin());
 }
 
+at::Tensor Network::transformed(std::size_t parameter, const PassContext& pass) const {
+  const TensorTransform& transform = weight_transforms_[parameter];
+  const at::Tensor& tensor = parameters_[parameter].tensor;
+  return transform ? transform(tensor, pass) : tensor;
+}
+
+const at::Tensor& Network::parameter(std::string_view name) const { return parameters_[parameter_index(name)].tensor; }
+
 void Network::set_weight_transform(std::string_view weight, TensorTransform transform) {
-  const auto found = std::ranges::find(parameters_, weight, &Parameter::name);
-  if (found == parameters_.end()) fail(ErrorCode::internal, "network: there is no parameter \"{}\".", weight);
-  weight_transforms_[static_cast<std::size_t>(found - parameters_.begin())] = std::move(transform);
+  weight_transforms_[parameter_index(weight)] = std::move(transform);
+}
+
+at::Tensor Network::transformed_weight(std::string_view weight, const PassContext& pass) const {
+  return transformed(parameter_index(weight), pass);
 }
 
 Network::Step& Network::step_of(std::string_view node) {

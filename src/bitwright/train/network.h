@@ -91,6 +91,9 @@ class Network {
   void set_weight_transform(std::string_view weight, TensorTransform transform);
   void set_output_transform(std::string_view node, TensorTransform transform);
   void set_node_forward(std::string_view node, NodeForward forward);
+  /// What nodes get in place of a weight: the parameter's tensor, transformed where a transform is set. Throws: `Error(internal)` on an
+  /// unknown name.
+  [[nodiscard]] at::Tensor transformed_weight(std::string_view weight, const PassContext& pass) const;
 
   /// The model as trained so far: for every weight the codes that `freeze` returns, else floats.
   using Freeze = std::function<std::optional<QuantizedTensor>(std::string_view weight)>;
@@ -120,6 +123,8 @@ class Network {
   using Observer = std::function<void(const Node&, const at::Tensor&)>;
 
   [[nodiscard]] Step& step_of(std::string_view node);
+  [[nodiscard]] std::size_t parameter_index(std::string_view name) const;
+  [[nodiscard]] at::Tensor transformed(std::size_t parameter, const PassContext& pass) const;
   void add_tensors();
   void add_steps();
   [[nodiscard]] at::Tensor run(const at::Tensor& images, Mode mode, std::int64_t step, const Observer& observer);

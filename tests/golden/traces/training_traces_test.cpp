@@ -11,6 +11,11 @@
 //    terms' absolute size, which is <= 1. One step moves a weight apart by at most lr * 6.1e-6 = 3.1e-7, ten steps by 3.1e-6 (kDrift).
 //  - The loss has slope <= sqrt(2) |x| <= 10 in the weights' 2-norm: 10 * sqrt(200) * 3.1e-6 = 4.4e-4, plus its own rounding, 102
 //    roundings of sums of absolute size <= sum |w x| < 20: 1.2e-4 (together kLossBound).
+//  - ttq: the loss depends on latent weights through their assignment alone, which the drift must not change (below). It is convex in what
+//  is
+//    left, scales and biases: a logit's derivative by the scales is a sum of at most 49 features for each, 4 classes, half of that by
+//    softmax: L <= 4 * 49^2 / 2 = 4802 for the scales, whose rate is 0.05 * 0.005 = 2.5e-4 < 2 / L. The sum over at most 196 weights of
+//    their gradients is rounded once more, and latent weights get g times a scale below 1: the bounds stand.
 //  - Codes are the same everywhere when no weight lies within the drift of a rounding threshold and no two within twice the drift around a
 //    portion's end. Updating repeats the run from weights moved up and down by the drift and refuses to write a trace whose codes change.
 #include "bitwright/core/file.h"
@@ -66,7 +71,7 @@ json run_trace(const std::string& method, double shift) {
   recipe.train.momentum = 0.0;
   recipe.train.weight_decay = 0.01;
   recipe.train.threads = 1;
-  if (method != "float") recipe.methods = {{method, {}}};
+  if (method != "float") recipe.methods = {tiny_method(method)};
   if (method == "inq") recipe.methods = {inq_recipe(3, {0.5, 1.0})};
   Run run = Run::create(folder / "run", to_toml(recipe));
   json trace;

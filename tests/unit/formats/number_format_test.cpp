@@ -14,6 +14,7 @@ TEST(NumberFormat, ParsesTheTextFormsOfTheDesign) {
   EXPECT_EQ(NumberFormat::parse("fixed<2,14>"), NumberFormat(FixedPoint{.int_bits = 2, .frac_bits = 14}));
   EXPECT_EQ(NumberFormat::parse("pow2:5"), NumberFormat(PowerOfTwo{.bits = 5}));
   EXPECT_EQ(NumberFormat::parse("ternary"), NumberFormat(Ternary{}));
+  EXPECT_EQ(NumberFormat::parse("ternary:2bit"), NumberFormat(Ternary{.layout = TernaryLayout::two_bits}));
   EXPECT_EQ(NumberFormat::parse("uniform:4/256"), NumberFormat(Uniform{.bits = 4, .bucket_size = 256}));
   EXPECT_EQ(NumberFormat::parse("uniform:4"), NumberFormat(Uniform{.bits = 4, .bucket_size = std::nullopt}));
   EXPECT_EQ(NumberFormat::parse("codebook:16/256"), NumberFormat(Codebook{.levels = 16, .bucket_size = 256}));
@@ -78,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"pow2", "format pow2: does not follow the syntax (found pow2, need pow2:BITS); write for example pow2:5."},
         BadText{"pow2:-3", "format pow2:-3: does not follow the syntax (found pow2:-3, need pow2:BITS); write for example pow2:5."},
         BadText{"pow2:5x", "format pow2:5x: does not follow the syntax (found pow2:5x, need pow2:BITS); write for example pow2:5."},
-        BadText{"ternary:2", "format ternary:2: does not follow the syntax (found ternary:2, need ternary); write for example ternary."},
+        BadText{"ternary:2", "format ternary:2: does not follow the syntax (found ternary:2, need ternary or ternary:2bit); write for example ternary."},
         BadText{"fixed<2>",
                 "format fixed<2>: does not follow the syntax (found fixed<2>, need fixed<IL,FL>); write for example fixed<2,14>."},
         BadText{"fixed<2,14",

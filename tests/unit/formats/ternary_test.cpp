@@ -35,6 +35,48 @@ TEST(Ternary, WorkedExampleAtAFixedRatio) {  // (T1), (T3)
   EXPECT_EQ(y, 3.5F);
 }
 
+TEST(Ternary, TwoBitLayoutHoldsTheSameTensorInFourCodesAByte) {  // (T10)
+  const Ternary fast{.layout = TernaryLayout::two_bits};
+  const Ternary::Parameters parameters{.positive_scale = 1.25F, .negative_scale = 0.75F, .threshold = 0.125F};
+  const QuantizedTensor tensor(fast, {8}, encode(fast, parameters, kLatent, {}), parameters);
+  EXPECT_THAT(tensor.packed_codes(), ElementsAre(std::byte{0x09}, std::byte{0x09}));
+  EXPECT_THAT(tensor.dequantize(), ElementsAre(1.25F, -0.75F, 0.0F, 0.0F, 1.25F, -0.75F, 0.0F, 0.0F));
+  const auto unpack = [&](std::byte second) {
+    return QuantizedTensor::unpack(fast, {8}, std::array{std::byte{0x09}, second}, tensor.packed_parameters(), "net.bw");
+  };
+  EXPECT_EQ(unpack(std::byte{0x09}), tensor);
+  test::expect_error(ErrorCode::corrupt_file,
+                     "net.bw: a code lies outside ternary:2bit (found 3 at index 4, need 0 to 2); the file is damaged, get it again.",
+                     [&] { (void)unpack(std::byte{0x0B}); });
+  // The same values in the other layout are another tensor: a file says which it holds.
+  EXPECT_FALSE(tensor == QuantizedTensor(Ternary{}, {8}, encode(fast, parameters, kLatent, {}), parameters));
+}
+
+TEST(Ternary, BitsPerWeightOfResNet20) {  // 18 layers of 3x3 convolutions: 16 channels (7 of them), 32 and 64
+  std::int64_t small_bits = 0;
+  std::int64_t fast_bits = 0;
+  std::int64_t weights = 0;
+  const auto add = [&](std::int64_t count, std::int64_t size) {
+    const Shape shape{size};
+    for (const TernaryLayout layout : {TernaryLayout::five_digits, TernaryLayout::two_bits}) {
+      const QuantizedTensor tensor(Ternary{layout}, shape, std::vector<std::int32_t>(static_cast<std::size_t>(size), 1),
+                                   Ternary::Parameters{});
+      (layout == TernaryLayout::five_digits ? small_bits : fast_bits) += count * (tensor.code_size_bits() + tensor.parameter_size_bits());
+    }
+    weights += count * size;
+  };
+  add(6, 16 * 16 * 9);
+  add(1, 32 * 16 * 9);
+  add(5, 32 * 32 * 9);
+  add(1, 64 * 32 * 9);
+  add(5, 64 * 64 * 9);
+  EXPECT_EQ(weights, 267264);
+  EXPECT_EQ(small_bits, 8 * (53460 + 144));  // table of the paper page, section 3
+  EXPECT_EQ(fast_bits, 8 * (66816 + 144));
+  EXPECT_LE(static_cast<double>(small_bits), 1.69 * static_cast<double>(weights));
+  EXPECT_LE(static_cast<double>(fast_bits), 2.07 * static_cast<double>(weights));
+}
+
 TEST(Ternary, SecondExampleAwayFromTheEdge) {
   const std::vector<float> latent = {0.90F, -0.40F, 0.04F, -0.03F, 0.25F, -1.20F, 0.05F, -0.07F};
   const Ternary::Parameters parameters{

@@ -29,9 +29,12 @@ std::vector<float> draws(std::size_t count, double scale) {
 }
 
 TEST(Grid, WhatQuantizeMakesIsOnTheGrid) {
-  const std::vector<NumberFormat> formats = {FixedPoint{2, 6}, FixedPoint{8, 16}, FixedPoint{4, 28}, PowerOfTwo{2},     PowerOfTwo{3},
-                                             PowerOfTwo{5},    PowerOfTwo{8},     Ternary{},         Uniform{1, {}},    Uniform{4, 256},
-                                             Uniform{8, 64},   Uniform{16, {}},   Codebook{2, {}},   Codebook{16, 256}, Codebook{300, 512}};
+  const std::vector<NumberFormat> formats = {FixedPoint{2, 6},  FixedPoint{8, 16}, FixedPoint{4, 28},
+                                             PowerOfTwo{2},     PowerOfTwo{3},     PowerOfTwo{5},
+                                             PowerOfTwo{8},     Ternary{},         Ternary{TernaryLayout::two_bits},
+                                             Uniform{1, {}},    Uniform{4, 256},   Uniform{8, 64},
+                                             Uniform{16, {}},   Codebook{2, {}},   Codebook{16, 256},
+                                             Codebook{300, 512}};
   for (const NumberFormat& format : formats) {
     for (const double scale : {1.0, 1e-30, 1e-3, 0.0, 1e4}) {
       if (format.get_if<PowerOfTwo>() != nullptr && scale == 1e-30) continue;  // below the exponents that pow2 stores

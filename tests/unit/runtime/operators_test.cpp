@@ -65,8 +65,8 @@ TEST(GemmOperator, EveryFormatAndBatch) {
     const Model model = std::move(maker).finish(out);
     for (const std::int64_t batch : {1, 5, 8, 9}) {
       expect_within_bound(model, {.threads = 1, .batch = batch});
-      for (const char* format : {"pow2:2", "pow2:3", "pow2:4", "pow2:5", "pow2:6", "ternary", "uniform:1", "uniform:5", "uniform:6",
-                                 "uniform:3/64", "codebook:2", "codebook:27", "fixed<1,4>", "fixed<2,4>"}) {
+      for (const char* format : {"pow2:2", "pow2:3", "pow2:4", "pow2:5", "pow2:6", "ternary", "ternary:2bit", "uniform:1", "uniform:5",
+                                 "uniform:6", "uniform:3/64", "codebook:2", "codebook:27", "fixed<1,4>", "fixed<2,4>"}) {
         SCOPED_TRACE(format);
         expect_within_bound(quantized(model, NumberFormat::parse(format)), {.threads = 1, .batch = batch});
       }

@@ -53,8 +53,8 @@ TEST_P(LenetInFormat, WithinBoundForEveryKindOfBatch) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, LenetInFormat,
-                         ::testing::Values("pow2:2", "pow2:3", "pow2:4", "pow2:5", "pow2:8", "ternary", "uniform:4", "uniform:5",
-                                           "uniform:4/256", "codebook:32", "codebook:16/256", "fixed<2,3>", "fixed<2,14>"),
+                         ::testing::Values("pow2:2", "pow2:3", "pow2:4", "pow2:5", "pow2:8", "ternary", "ternary:2bit", "uniform:4",
+                                           "uniform:5", "uniform:4/256", "codebook:32", "codebook:16/256", "fixed<2,3>", "fixed<2,14>"),
                          [](const auto& param_info) {
                            std::string name = param_info.param;
                            std::replace_if(

@@ -74,6 +74,12 @@ inline MethodRecipe inq_recipe(std::int64_t bits, std::vector<double> portions) 
   return {"inq", {{"bits", bits}, {"portions", std::move(portions)}, {"epochs_per_portion", std::int64_t{1}}}};
 }
 
+/// A method with the options that fit these problems: every weight quantized, a few steps.
+inline MethodRecipe tiny_method(const std::string& name) {
+  if (name == "ttq") return {name, {{"layers", std::string("all")}, {"scale_lr_ratio", 0.005}}};
+  return {name, {}};
+}
+
 /// Runs a recipe in a new or existing folder.
 inline TrainResult train_in(const std::filesystem::path& folder, const Recipe& recipe, StartPolicy start = StartPolicy::fresh,
                             const TrainEvents& events = {}) {
