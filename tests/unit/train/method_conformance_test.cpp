@@ -140,7 +140,7 @@ TEST_P(MethodConformance, TheGradientIsTheDerivativeOfTheSurrogate) {
     const at::Tensor weights = network.transformed_weight(name, {Mode::train, 0});
     const FloatTensor drawn = random_weight("g of " + name, tensor_shape(weights), 1.0);
     const at::Tensor g = to_tensor(drawn.shape, drawn.values);
-    const std::vector<at::Tensor> gradients = torch::autograd::grad({(g * weights).sum()}, leaves, {}, std::nullopt, false, true);
+    const std::vector<at::Tensor> gradients = torch::autograd::grad({(g * weights).sum()}, leaves, {}, c10::nullopt, false, true);
     ASSERT_TRUE(gradients[0].defined()) << name << " gets no gradient";
 
     const at::Tensor g64 = g.to(at::kDouble);

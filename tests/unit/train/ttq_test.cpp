@@ -53,6 +53,7 @@ class OneLayer {
     methods_.push_back(std::make_unique<Ttq>(std::move(options)));
     ttq().attach(network_, ttq().default_plan(network_));
     optimizer_.emplace(network_, recipe, methods_);
+    optimizer_->set_learning_rate(recipe.lr);
     StepContext now = context();
     ttq().begin_phase(now);
   }
@@ -340,40 +341,49 @@ TEST(Ttq, EvaluationUsesTheTernaryWeights) {
   EXPECT_EQ(error->code(), ErrorCode::usage);
 }
 
-// Negative test 4: no batch normalization and scales of 1. Fifty weights of 1 in a row of layers multiply what goes through them.
-TEST(Ttq, AnExplodedNetworkEndsTheRun) {
+/// Fully connected layers of 64 with Relu between, and no batch normalization.
+Model deep_model(int layers) {
   using Ints = std::vector<std::int64_t>;
-  const test::TempFolder folder;
   Model model;
   model.graph.name = "deep";
   model.graph.inputs = {{"input", Shape{Shape::kDynamic, 1, 28, 28}}};
-  model.graph.nodes = {
-      {"mean", Op::AveragePool, {"input"}, {"mean"}, {{"kernel_shape", Ints{4, 4}}, {"strides", Ints{4, 4}}}},
-      {"flatten", Op::Flatten, {"mean"}, {"flatten"}, {}},
-      {"fc1", Op::Gemm, {"flatten", "fc1.weight", "fc1.bias"}, {"fc1"}, {{"transB", std::int64_t{1}}}},
-      {"relu1", Op::Relu, {"fc1"}, {"relu1"}, {}},
-      {"fc2", Op::Gemm, {"relu1", "fc2.weight", "fc2.bias"}, {"fc2"}, {{"transB", std::int64_t{1}}}},
-      {"relu2", Op::Relu, {"fc2"}, {"relu2"}, {}},
-      {"fc3", Op::Gemm, {"relu2", "fc3.weight", "fc3.bias"}, {"fc3"}, {{"transB", std::int64_t{1}}}},
-      {"relu3", Op::Relu, {"fc3"}, {"relu3"}, {}},
-      {"fc4", Op::Gemm, {"relu3", "fc4.weight", "fc4.bias"}, {"fc4"}, {{"transB", std::int64_t{1}}}},
-  };
-  model.graph.outputs = {"fc4"};
-  const std::vector<std::pair<std::string, Shape>> layers = {
-      {"fc1", Shape{64, 49}}, {"fc2", Shape{64, 64}}, {"fc3", Shape{64, 64}}, {"fc4", Shape{4, 64}}};
-  for (const auto& [name, shape] : layers) {
+  model.graph.nodes = {{"mean", Op::AveragePool, {"input"}, {"mean"}, {{"kernel_shape", Ints{4, 4}}, {"strides", Ints{4, 4}}}},
+                       {"flatten", Op::Flatten, {"mean"}, {"flatten"}, {}}};
+  std::string last = "flatten";
+  for (int i = 1; i <= layers; ++i) {
+    const std::string name = "fc" + std::to_string(i);
+    const Shape shape{i == layers ? 4 : 64, i == 1 ? 49 : 64};
+    model.graph.nodes.push_back({name, Op::Gemm, {last, name + ".weight", name + ".bias"}, {name}, {{"transB", std::int64_t{1}}}});
     model.weights.emplace(name + ".weight", test::random_weight(name, shape, std::sqrt(2.0 / static_cast<double>(shape[1]))));
     model.weights.emplace(name + ".bias", test::constant_weight(Shape{shape[0]}, 0.0F));
+    last = name;
+    if (i == layers) break;
+    last = "relu" + std::to_string(i);
+    model.graph.nodes.push_back({last, Op::Relu, {name}, {last}, {}});
   }
-  save_packed(folder.path() / "deep.bw", model);
+  model.graph.outputs = {last};
+  validate(model);
+  return model;
+}
+
+// Negative test 4: no batch normalization and scales of 1. Every layer multiplies by about 5. With seven layers the first loss is beyond
+// any sense; with four it is 81, and one step later the network gives the same answer for every image.
+TEST(Ttq, ANetworkThatCannotLearnEndsTheRun) {
+  const test::TempFolder folder;
   Recipe recipe = test::tiny_recipe(folder.path());
-  recipe.model.from = (folder.path() / "deep.bw").string();
-  recipe.methods = {{"ttq", {{"preset", std::string("paper")}, {"layers", std::string("all")}}}};
-  const auto error = error_of([&] { (void)test::train_in(folder.path() / "run", recipe); });
-  ASSERT_TRUE(error.has_value());
-  EXPECT_EQ(error->code(), ErrorCode::numerical);
-  EXPECT_TRUE(error->message().starts_with("method ttq: the loss exploded at step 1 (found ")) << error->message();
-  // With the default scales the same network learns.
+  for (const int layers : {4, 7}) {
+    const std::filesystem::path packed = folder.path() / fmt::format("deep{}.bw", layers);
+    save_packed(packed, deep_model(layers));
+    recipe.model.from = packed.string();
+    recipe.methods = {{"ttq", {{"preset", std::string("paper")}, {"layers", std::string("all")}}}};
+    const auto error = error_of([&] { (void)test::train_in(folder.path() / fmt::format("run{}", layers), recipe); });
+    ASSERT_TRUE(error.has_value()) << layers;
+    EXPECT_EQ(error->code(), ErrorCode::numerical);
+    EXPECT_TRUE(error->message().starts_with(layers == 7 ? "method ttq: the loss exploded at step 1 (found "
+                                                         : "method ttq: the network is no better than a guess after epoch 2 (found "))
+        << error->message();
+  }
+  // With the default scales the same networks learn.
   recipe.methods = {{"ttq", {{"layers", std::string("all")}, {"scale_lr_ratio", 0.01}}}};
   EXPECT_TRUE(test::train_in(folder.path() / "sane", recipe).completed);
 }
@@ -465,7 +475,7 @@ TEST(Ttq, OptionsAreChecked) {
       {{{"threshold_ratio", 0.05}, {"sparsity_target", 0.5}},
        "threshold_ratio has no meaning where threshold is \"sparsity\"; remove one of the two."},
       {{{"threshold", text("twn")}, {"scale_decay", 0.1}}, "scale_decay has no meaning where threshold is \"twn\"; remove one of the two."},
-      {{{"ratio", 0.05}}, "unknown key \"ratio\" (nearest: plan); rename or remove it."},
+      {{{"threshold_ration", 0.05}}, "unknown key \"threshold_ration\" (nearest: threshold_ratio); rename or remove it."},
   };
   for (const auto& [options, message] : rows) {
     const MethodRecipe recipe{"ttq", options};

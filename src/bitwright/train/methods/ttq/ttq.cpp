@@ -98,7 +98,7 @@ void Ttq::attach(Network& network, const BitPlan& plan) {
     first_scales.insert(first_scales.end(), {first.positive_scale, first.negative_scale});
   }
   scales_ = to_tensor(Shape{static_cast<std::int64_t>(layers_.size()), 2}, first_scales).to(network.device());
-  min_scales_ = scales_ * kMinScaleShare;
+  min_scales_ = scales_.to(at::kDouble).mul(kMinScaleShare).to(at::kFloat);
   projections_ = at::zeros({}, scales_.options().dtype(at::kLong));
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = *layers_[i];
