@@ -139,7 +139,7 @@ const std::vector<BadInput>& rows() {
       // Models and weights.
       {"UnknownZooName", only({"inspect", "zoo:lenet"}), kUsage,
        ": zoo network \"lenet\" is not known (nearest: lenet5); known networks are lenet5, mlp-1000, gupta-mnist-cnn, gupta-cifar-cnn, "
-       "resnet20, resnet32, resnet44, resnet56."},
+       "polino-teacher, polino-s1, polino-s2, polino-s3, resnet20, resnet32, resnet44, resnet56."},
       {"NoModelAtAll", only({"inspect", "net.onnx"}), kUsage,
        ": model \"net.onnx\" is not something to open (need FILE.bw, zoo:NAME or zoo:NAME@FILE.safetensors); correct it."},
       {"ShapeMismatch", eval_changed_weights([](Tensors& tensors) {

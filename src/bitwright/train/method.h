@@ -26,7 +26,7 @@ class Optimizer;
 /// A stretch of training with its own learning-rate schedule, restarted at its beginning.
 struct Phase {
   std::string name;
-  std::int64_t epochs = 1;
+  std::int64_t epochs = 1;  ///< 0: nothing is trained, `begin_phase` is still called
 };
 
 /// What a hook may see and touch.

@@ -111,7 +111,7 @@ std::vector<BitRule> MethodOptions::plan(std::string_view format_name, std::stri
       continue;
     }
     const NumberFormat parsed = NumberFormat::parse(format);
-    if (parsed.name() != format_name) {
+    if (!format_name.empty() && parsed.name() != format_name) {
       fail(ErrorCode::usage,
            "recipe: method {}: plan asks for a format that this method does not make (found \"{}\", need {} or float); {}", recipe_.name,
            rule, need, "change the rule.");

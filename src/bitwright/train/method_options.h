@@ -32,8 +32,8 @@ class MethodOptions {
   /// Index of the value in `names`; 0 when the key is absent.
   [[nodiscard]] std::size_t name(std::string_view key, std::span<const std::string> names);
 
-  /// The key `plan`: rules `PATTERN=FORMAT`, FORMAT `float` or a text form of the format `format_name` (its name in formats.inc); the
-  /// first match wins. `need` describes them in messages, e.g. `pow2:BITS`.
+  /// The key `plan`: rules `PATTERN=FORMAT`, FORMAT `float` or a text form of the format `format_name` (its name in formats.inc; empty:
+  /// of any format); the first match wins. `need` describes them in messages, e.g. `pow2:BITS`.
   [[nodiscard]] std::vector<BitRule> plan(std::string_view format_name, std::string_view need);
 
   /// Throws: `Error(usage)` on a key that nobody asked for; names the nearest known one.

@@ -7,6 +7,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -100,6 +101,11 @@ std::int64_t Trainer::total_steps() const {
   return epochs * training_.batches_per_epoch();
 }
 
+// A phase of no epochs takes no step; its schedule is never asked.
+std::int64_t Trainer::schedule_steps(const Phase& phase) const {
+  return std::max<std::int64_t>(1, phase.epochs * training_.batches_per_epoch());
+}
+
 double Trainer::seconds() const {
   return position_.seconds + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
 }
@@ -134,7 +140,7 @@ bool Trainer::train() {
 
 void Trainer::begin_phase() {
   const Phase& phase = phases_[static_cast<std::size_t>(position_.phase)];
-  schedule_.emplace(recipe_.train, phase.epochs * training_.batches_per_epoch());
+  schedule_.emplace(recipe_.train, schedule_steps(phase));
   StepContext now = context();
   for (const auto& method : methods_) method->begin_phase(now);
   position_.phase_begun = 1;
@@ -288,7 +294,7 @@ bool Trainer::resume() {
   network_.load(state);
   optimizer_.load(state);
   if (position_.phase_begun != 0) {
-    schedule_.emplace(recipe_.train, phases_[static_cast<std::size_t>(position_.phase)].epochs * training_.batches_per_epoch());
+    schedule_.emplace(recipe_.train, schedule_steps(phases_[static_cast<std::size_t>(position_.phase)]));
     schedule_->load(state);
   }
   for (const auto& method : methods_) {

@@ -66,6 +66,7 @@ class Trainer {
 
   [[nodiscard]] StepContext context();
   [[nodiscard]] std::int64_t total_steps() const;
+  [[nodiscard]] std::int64_t schedule_steps(const Phase& phase) const;
   void begin_phase();
   void take_step();
   void end_epoch();

@@ -80,8 +80,8 @@ INSTANTIATE_TEST_SUITE_P(All, ZooNetwork, ::testing::ValuesIn(zoo_registry().beg
 TEST(Zoo, KnowsTheNetworksOfThePapers) {
   std::vector<std::string_view> names;
   for (const ZooEntry& entry : zoo_registry()) names.push_back(entry.name);
-  EXPECT_THAT(names, testing::UnorderedElementsAre("lenet5", "mlp-1000", "gupta-mnist-cnn", "gupta-cifar-cnn", "resnet20", "resnet32",
-                                                   "resnet44", "resnet56"));
+  EXPECT_THAT(names, testing::UnorderedElementsAre("lenet5", "mlp-1000", "gupta-mnist-cnn", "gupta-cifar-cnn", "polino-teacher",
+                                                   "polino-s1", "polino-s2", "polino-s3", "resnet20", "resnet32", "resnet44", "resnet56"));
 }
 
 TEST(Zoo, SameNameAndSeedDrawTheSameTensorInAnyNetwork) {
@@ -110,6 +110,22 @@ TEST(Zoo, GuptaCifarMapsHalve) {
   EXPECT_EQ(model.input_transform, InputTransform{});
 }
 
+TEST(Zoo, PolinosOrderIsConvReluNormPoolAndOnlyItsTeacherDropsOut) {
+  const Model student = build_zoo_model("polino-s1", 1);
+  const std::vector<Op> need = {Op::Conv, Op::Relu, Op::BatchNormalization, Op::Conv, Op::Relu, Op::BatchNormalization, Op::MaxPool};
+  for (std::size_t i = 0; i < need.size(); ++i) EXPECT_EQ(student.graph.nodes[i].op, need[i]) << i;
+  EXPECT_EQ(std::ranges::count(student.graph.nodes, Op::Dropout, &Node::op), 0);
+  const ShapeMap shapes = infer_shapes(student.graph, weight_shapes(student), 1);
+  EXPECT_EQ(shapes.at("pool1"), (Shape{1, 50, 16, 16}));
+  EXPECT_EQ(shapes.at("pool2"), (Shape{1, 25, 8, 8}));
+  const Model teacher = build_zoo_model("polino-teacher", 1);
+  std::vector<float> ratios;
+  for (const Node& node : teacher.graph.nodes) {
+    if (node.op == Op::Dropout) ratios.push_back(node.float_attribute("ratio", 0.0F));
+  }
+  EXPECT_THAT(ratios, testing::ElementsAre(0.2F, 0.3F, 0.35F, 0.4F, 0.4F));
+}
+
 TEST(Zoo, Resnet20ShortcutsSliceAndPad) {
   const Model model = build_zoo_model("resnet20", 1);
   const ShapeMap shapes = infer_shapes(model.graph, weight_shapes(model), 1);
@@ -124,7 +140,7 @@ TEST(Zoo, Resnet20ShortcutsSliceAndPad) {
 TEST(Zoo, UnknownNameListsTheKnownOnes) {
   test::expect_error(ErrorCode::usage,
                      "zoo network \"resnet21\" is not known (nearest: resnet20); known networks are lenet5, mlp-1000, gupta-mnist-cnn, "
-                     "gupta-cifar-cnn, resnet20, resnet32, resnet44, resnet56.",
+                     "gupta-cifar-cnn, polino-teacher, polino-s1, polino-s2, polino-s3, resnet20, resnet32, resnet44, resnet56.",
                      [] { (void)build_zoo_model("resnet21", 1); });
 }
 

@@ -64,6 +64,10 @@ std::string NetworkBuilder::add(const std::string& name, const std::string& a, c
   return append(name, Op::Add, {a, b});
 }
 
+std::string NetworkBuilder::dropout(const std::string& name, const std::string& src, float ratio) {
+  return append(name, Op::Dropout, {src}, {{"ratio", ratio}});
+}
+
 std::string NetworkBuilder::flatten(const std::string& name, const std::string& src) {
   return append(name, Op::Flatten, {src}, {{"axis", std::int64_t{1}}});
 }
@@ -102,6 +106,8 @@ Model NetworkBuilder::finish(const std::string& output, InputTransform transform
 InputTransform mnist_transform() { return {.mean = {0.1307F}, .std = {0.3081F}}; }
 
 InputTransform imagenet_transform() { return {.mean = {0.485F, 0.456F, 0.406F}, .std = {0.229F, 0.224F, 0.225F}}; }
+
+InputTransform cifar10_transform() { return {.mean = {0.4914F, 0.4822F, 0.4465F}, .std = {0.2470F, 0.2435F, 0.2616F}}; }
 
 std::vector<std::string> mnist_classes() { return {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}; }
 

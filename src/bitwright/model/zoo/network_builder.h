@@ -33,6 +33,7 @@ class NetworkBuilder {
   std::string linear(const std::string& name, const std::string& src, std::int64_t in, std::int64_t out);
   std::string relu(const std::string& name, const std::string& src);
   std::string add(const std::string& name, const std::string& a, const std::string& b);
+  std::string dropout(const std::string& name, const std::string& src, float ratio);
   std::string flatten(const std::string& name, const std::string& src);
   std::string global_average_pool(const std::string& name, const std::string& src);
   std::string max_pool(const std::string& name, const std::string& src, std::int64_t kernel, std::int64_t stride);
@@ -55,6 +56,7 @@ class NetworkBuilder {
 /// What the data sets of the zoo bring along.
 [[nodiscard]] InputTransform mnist_transform();     ///< mean and deviation of MNIST's training pixels
 [[nodiscard]] InputTransform imagenet_transform();  ///< ImageNet's means, which the published CIFAR ResNets were trained with
+[[nodiscard]] InputTransform cifar10_transform();   ///< mean and deviation of CIFAR-10's training pixels
 [[nodiscard]] std::vector<std::string> mnist_classes();
 [[nodiscard]] std::vector<std::string> cifar10_classes();
 
