@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(Registry, MethodConformance, ::testing::ValuesIn(names(
 
 TEST(MethodRegistry, KnowsItsNamesAndRefusesOthers) {
   for (const std::string& name : names()) EXPECT_EQ(make_method({name, {}})->name(), name);
-  expect_error(ErrorCode::usage, "recipe: method \"ink\" is not known (nearest: inq); known methods are inq.", [] {
+  expect_error(ErrorCode::usage, "recipe: method \"ink\" is not known (nearest: inq); known methods are inq, dq.", [] {
     (void)make_method({"ink", {}});
   });
 }
