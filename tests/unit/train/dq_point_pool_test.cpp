@@ -33,7 +33,7 @@ const std::vector<float> kExamplePoints = {0.0F, 0.25F, 0.5F, 1.0F};
 
 TEST(PointPool, WorkedExampleOfCodesAndGradient) {
   PointPool pool(std::vector{example()}, 4, at::kCPU);
-  pool.set_points(std::vector{kExamplePoints});
+  pool.set_points(std::vector<std::vector<float>>{kExamplePoints});
   EXPECT_THAT(pool.codes(0), ElementsAre(0, 1, 1, 2, 2, 3, 3)) << "on a midpoint the larger point";
   EXPECT_THAT(tensor_values(pool.values(0)), ElementsAre(0.0F, 0.5F, 0.5F, 1.0F, 0.25F, 0.5F, 0.5F));
   const at::Tensor g = vector_of({0.5F, -0.25F, 1.0F, 0.125F, -0.5F, 0.25F, 0.75F});

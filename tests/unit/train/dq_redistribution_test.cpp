@@ -2,6 +2,8 @@
 #include "bitwright/train/methods/dq/redistribution.h"
 
 #include "bitwright/core/rng.h"
+#include "bitwright/formats/layout.h"
+#include "bitwright/formats/quantized_tensor.h"
 #include "tests/support/expect_error.h"
 
 #include <gmock/gmock.h>
