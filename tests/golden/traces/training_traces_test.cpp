@@ -11,6 +11,9 @@
 //    terms' absolute size, which is <= 1. One step moves a weight apart by at most lr * 6.1e-6 = 3.1e-7, ten steps by 3.1e-6 (kDrift).
 //  - The loss has slope <= sqrt(2) |x| <= 10 in the weights' 2-norm: 10 * sqrt(200) * 3.1e-6 = 4.4e-4, plus its own rounding, 102
 //    roundings of sums of absolute size <= sum |w x| < 20: 1.2e-4 (together kLossBound).
+//  - DQ trains points in place of weights. With the assignment held the logits are linear in them, and a change of one moves the weights of
+//    its cell times their range: at 16 quantiles of 196 weights 13 a cell, taken as up to 40, a range below 1.5. The curvature is at most
+//    25 * 40 * 1.5^2 = 2250, and lr = 5e-4 < 2 / 2250.
 //  - Codes are the same everywhere when no weight lies within the drift of a rounding threshold and no two within twice the drift around a
 //    portion's end. Updating repeats the run from weights moved up and down by the drift and refuses to write a trace whose codes change.
 #include "bitwright/core/file.h"
@@ -68,6 +71,7 @@ json run_trace(const std::string& method, double shift) {
   recipe.train.threads = 1;
   if (method != "float") recipe.methods = {{method, {}}};
   if (method == "inq") recipe.methods = {inq_recipe(3, {0.5, 1.0})};
+  if (method == "dq") recipe.train.lr = 5e-4;  // see the head: a point moves all weights of its cell
   Run run = Run::create(folder / "run", to_toml(recipe));
   json trace;
   TrainEvents events;
