@@ -23,6 +23,11 @@ namespace bitwright {
 [[nodiscard]] std::vector<Bucket> fit_buckets(std::string_view spec, std::span<const float> values,
                                               std::optional<std::int64_t> bucket_size);
 
+/// Where a value lies in its bucket: 0 at the minimum, 1 at the maximum. Equation: (D1). Exactness: in double, one rounding each.
+[[nodiscard]] inline double scaled_value(float value, const Bucket& bucket) noexcept {
+  return (static_cast<double>(value) - bucket.min) / bucket.scale;
+}
+
 /// True where (D3) makes every code of the bucket 0.
 [[nodiscard]] bool is_constant_bucket(const Bucket& bucket, std::span<const float> values) noexcept;
 

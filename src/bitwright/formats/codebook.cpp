@@ -13,8 +13,6 @@
 namespace bitwright {
 namespace {
 
-double scaled_value(float value, const Bucket& bucket) noexcept { return (static_cast<double>(value) - bucket.min) / bucket.scale; }
-
 /// Gives the points first .. last-1, which are equal, distinct places between the points beside them.
 void spread_run(std::vector<double>& points, std::size_t first, std::size_t last) {
   const std::size_t length = last - first;

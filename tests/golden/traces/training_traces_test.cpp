@@ -16,6 +16,9 @@
 //    left, scales and biases: a logit's derivative by the scales is a sum of at most 49 features for each, 4 classes, half of that by
 //    softmax: L <= 4 * 49^2 / 2 = 4802 for the scales, whose rate is 0.05 * 0.005 = 2.5e-4 < 2 / L. The sum over at most 196 weights of
 //    their gradients is rounded once more, and latent weights get g times a scale below 1: the bounds stand.
+//  - DQ trains points in place of weights. With the assignment held the logits are linear in them, and a change of one moves the weights of
+//    its cell times their range: at 16 quantiles of 196 weights 13 a cell, taken as up to 40, a range below 1.5. The curvature is at most
+//    25 * 40 * 1.5^2 = 2250, and lr = 5e-4 < 2 / 2250.
 //  - Codes are the same everywhere when no weight lies within the drift of a rounding threshold and no two within twice the drift around a
 //    portion's end. Updating repeats the run from weights moved up and down by the drift and refuses to write a trace whose codes change.
 #include "bitwright/core/file.h"
@@ -73,6 +76,7 @@ json run_trace(const std::string& method, double shift) {
   recipe.train.threads = 1;
   if (method != "float") recipe.methods = {tiny_method(method)};
   if (method == "inq") recipe.methods = {inq_recipe(3, {0.5, 1.0})};
+  if (method == "dq") recipe.train.lr = 5e-4;  // see the head: a point moves all weights of its cell
   Run run = Run::create(folder / "run", to_toml(recipe));
   json trace;
   TrainEvents events;
