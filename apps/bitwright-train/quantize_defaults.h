@@ -29,8 +29,8 @@ using FillRecipe = void (*)(const QuantizeRequest&, Recipe&);
 /// One line of quantize_defaults.inc.
 struct QuantizeDefaults {
   std::string_view method;
-  std::string_view bits;    ///< for --help: what --bits may be
-  std::string_view epochs;  ///< for --help: what --epochs counts
+  std::string_view bits;    ///< for --help: what --bits may be, the default in brackets
+  std::string_view epochs;  ///< for --help: what --epochs counts; empty: all of the run's
   FillRecipe fill = nullptr;
 };
 

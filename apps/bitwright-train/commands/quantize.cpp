@@ -45,14 +45,15 @@ std::string default_run_folder(const QuantizeOptions& options) {
   return fmt::format("runs/{}-{}{}", model.starts_with("zoo:") ? model.substr(4) : model, options.method, bits);
 }
 
-/// A column of the methods' defaults for --help: `inq: 2 to 8; dq: 1 to 16`, the names alone for the column of names.
+/// What --help says of the methods, `inq 2-8 (5), ttq 2`: those whose column is not empty; their names alone for the column of names.
 std::string listed(std::string_view QuantizeDefaults::*column) {
-  std::string text;
+  std::vector<std::string> words;
   for (const QuantizeDefaults& defaults : quantize_defaults()) {
-    text += text.empty() ? "" : column == &QuantizeDefaults::method ? ", " : "; ";
-    text += column == &QuantizeDefaults::method ? std::string(defaults.method) : fmt::format("{}: {}", defaults.method, defaults.*column);
+    if ((defaults.*column).empty()) continue;
+    words.push_back(column == &QuantizeDefaults::method ? std::string(defaults.method)
+                                                        : fmt::format("{} {}", defaults.method, defaults.*column));
   }
-  return text;
+  return fmt::format("{}", fmt::join(words, ", "));
 }
 
 void quantize(QuantizeOptions options) {
@@ -68,7 +69,7 @@ Action declare_quantize(CLI::App& app) {
   app.add_option("MODEL", options->model, kModelHelp)->required()->type_name("");
   app.add_option("--data", options->request.data, "Data set, as in `bitwright data list`")->required()->type_name("NAME");
   app.add_option("--method", options->method, "Method: " + listed(&QuantizeDefaults::method))->required()->type_name("NAME");
-  app.add_option("--bits", options->request.bits, "Bits per weight (" + listed(&QuantizeDefaults::bits) + ")")->type_name("N");
+  app.add_option("--bits", options->request.bits, "Bits per weight: " + listed(&QuantizeDefaults::bits))->type_name("N");
   app.add_option("--portions", options->request.portions, "inq: accumulated shares of frozen weights, e.g. 0.5,0.75,1 (default: by bits)")
       ->type_name("LIST")
       ->delimiter(',');
