@@ -48,7 +48,7 @@ std::function<Arguments(const fs::path&)> only(Arguments arguments) {
 const std::vector<BadInput>& rows() {
   static const std::vector<BadInput> all = {
       {"UnknownMethod", only({"quantize", "zoo:lenet5", "--data", "synthetic:10:64:32:1", "--method", "ink", "--run", "run"}), kUsage,
-       ": recipe: method \"ink\" is not known (nearest: inq); known methods are inq."},
+       ": recipe: method \"ink\" is not known (nearest: inq); known methods are inq, dq."},
       {"Bits0", quantize_with({"--bits", "0"}), kUsage, ": recipe: method inq: bits must be between 2 and 8 (found 0); e.g. bits = 5."},
       {"Bits1", quantize_with({"--bits", "1"}), kUsage, ": recipe: method inq: bits must be between 2 and 8 (found 1); e.g. bits = 5."},
       {"Bits99", quantize_with({"--bits", "99"}), kUsage, ": recipe: method inq: bits must be between 2 and 8 (found 99); e.g. bits = 5."},

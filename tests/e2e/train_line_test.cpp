@@ -107,6 +107,24 @@ TEST_F(TrainLineTest, QuantizeFillsInThePaperSPortions) {
   }
 }
 
+TEST_F(TrainLineTest, QuantizeFillsInWhatEachMethodNeeds) {
+  const json result =
+      run_json({"quantize", "zoo:gupta-mnist-cnn", "--data", "synthetic:10:16:8:1", "--method", "dq", "--bits", "3", "--run", "dq"});
+  const std::string recipe = read_bytes(folder() / "dq/recipe.toml");
+  EXPECT_THAT(recipe, HasSubstr("bits = 3\n"));
+  EXPECT_THAT(recipe, HasSubstr("epochs = 2\n"));
+  EXPECT_THAT(recipe, HasSubstr("schedule = \"cosine\"\n"));
+  EXPECT_THAT(recipe, Not(HasSubstr("portions")));
+  // 3 bits a code, 64 bits a bucket of 256; the last buckets and the points of small tensors cost a little more.
+  EXPECT_GE(result["bits_per_weight"], 3.25);
+  EXPECT_LE(result["bits_per_weight"], 3.5);
+  const ProcessResult refused = bitwright(
+      {"quantize", "zoo:gupta-mnist-cnn", "--data", "synthetic:10:16:8:1", "--method", "dq", "--portions", "0.5,1", "--run", "no"},
+      {.working_folder = folder()});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("method dq: unknown key \"portions\""));
+}
+
 TEST_F(TrainLineTest, ProgressAndResultGoToTheirOwnStreams) {
   write_bytes(folder() / "short.toml", "[model]\nfrom = \"zoo:gupta-mnist-cnn\"\n[data]\nname = \"synthetic:10:64:32:1\"\n");
   const ProcessResult result =

@@ -35,6 +35,8 @@ TEST(PointPool, WorkedExampleOfCodesAndGradient) {
   PointPool pool(std::vector{example()}, 4, at::kCPU);
   pool.set_points(std::vector<std::vector<float>>{kExamplePoints});
   EXPECT_THAT(pool.codes(0), ElementsAre(0, 1, 1, 2, 2, 3, 3)) << "on a midpoint the larger point";
+  pool.assign_by_tensor_operations();
+  EXPECT_THAT(pool.codes(0), ElementsAre(0, 1, 1, 2, 2, 3, 3)) << "on a midpoint the larger point";
   EXPECT_THAT(tensor_values(pool.values(0)), ElementsAre(0.0F, 0.5F, 0.5F, 1.0F, 0.25F, 0.5F, 0.5F));
   const at::Tensor g = vector_of({0.5F, -0.25F, 1.0F, 0.125F, -0.5F, 0.25F, 0.75F});
   (pool.differentiable_values()[0] * g).sum().backward();
@@ -85,15 +87,22 @@ class ThreeTensors : public ::testing::Test {
     }
     set_points();
   }
-  void expect_as_codebook() const {
+  void expect_as_codebook() {
+    expect_codes_and_values("loops");
+    // What it finds must not be what the loops left.
+    for (std::size_t t = 0; t < tensors_.size(); ++t) pool_.values(t).detach().zero_();
+    pool_.assign_by_tensor_operations();
+    expect_codes_and_values("tensor operations");
+  }
+  void expect_codes_and_values(const std::string& by) const {
     for (std::size_t t = 0; t < tensors_.size(); ++t) {
       const Drawn& tensor = tensors_[t];
       std::vector<std::int32_t> codes(tensor.values.size());
       std::vector<float> values(tensor.values.size());
       tensor.format.encode(tensor.parameters, tensor.values, {}, codes);
       tensor.format.decode(tensor.parameters, codes, values);
-      EXPECT_EQ(pool_.codes(t), codes) << t;
-      EXPECT_EQ(tensor_values(pool_.values(t)), values) << t;
+      EXPECT_EQ(pool_.codes(t), codes) << t << " by " << by;
+      EXPECT_EQ(tensor_values(pool_.values(t)), values) << t << " by " << by;
       EXPECT_EQ(pool_.points(t), tensor.parameters.points) << t;
     }
   }

@@ -139,7 +139,49 @@ void PointPool::sort(std::span<const at::Tensor> states) {
   assign();
 }
 
+namespace {
+
+/// How many midpoints are at most `value`: the same steps for every value, because a search that branches is mispredicted at every second
+/// level (on ResNet-20 it takes five times as long). Requires: count >= 1.
+std::int64_t cell_of(const double* midpoints, std::int64_t count, double value) noexcept {
+  std::int64_t below = 0;
+  while (count > 1) {
+    const std::int64_t half = count / 2;
+    below += half & -static_cast<std::int64_t>(midpoints[below + half - 1] <= value);
+    count -= half;
+  }
+  return below + static_cast<std::int64_t>(midpoints[below] <= value);
+}
+
+}  // namespace
+
 void PointPool::assign() {
+  if (!points_.is_cpu()) {
+    assign_by_tensor_operations();
+    return;
+  }
+  const float* const points = points_.data_ptr<float>();
+  std::vector<double> midpoints(static_cast<std::size_t>(points_.numel()));
+  for (std::size_t j = 0; j + 1 < midpoints.size(); ++j) midpoints[j] = (static_cast<double>(points[j]) + points[j + 1]) / 2.0;
+  for (const Entry& entry : entries_) {
+    const double* const cells = midpoints.data() + entry.first_point;
+    const double* const scaled = entry.scaled.data_ptr<double>();
+    const float* const scales = scales_.data_ptr<float>() + entry.first_weight;
+    const float* const mins = mins_.data_ptr<float>() + entry.first_weight;
+    std::int32_t* const codes = entry.codes.data_ptr<std::int32_t>();
+    float* const values = entry.values.data_ptr<float>();
+    constexpr std::int64_t kWeightsPerTask = 8192;
+    at::parallel_for(0, entry.count, kWeightsPerTask, [=, &entry](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t code = entry.first_point + cell_of(cells, entry.levels - 1, scaled[i]);
+        codes[i] = static_cast<std::int32_t>(code);
+        values[i] = mins[i] + scales[i] * points[code];
+      }
+    });
+  }
+}
+
+void PointPool::assign_by_tensor_operations() {
   const at::NoGradGuard no_grad;
   const at::Tensor wide = points_.to(at::kDouble);
   // Of neighbors in the pool; those across two tensors are not looked at. Halving is exact.

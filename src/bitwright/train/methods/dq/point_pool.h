@@ -47,6 +47,9 @@ class PointPool {
   /// Exactness: bit for bit what `Codebook::encode` and `decode` give, on every device.
   void assign();
 
+  /// `assign` in operations on tensors, for any device. Exactness: the same bits.
+  void assign_by_tensor_operations();
+
   /// The values of one tensor, without gradient.
   [[nodiscard]] const at::Tensor& values(std::size_t tensor) const { return entries_[tensor].values; }
 
