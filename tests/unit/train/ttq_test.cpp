@@ -423,6 +423,8 @@ TEST(Ttq, SavedStateIsTheWholeState) {
   recipe.momentum = 0.0;
   OneLayer first(normal_values(1000), options, recipe);
   for (int i = 0; i < 3; ++i) first.step(normal_values(1000, 7));
+  (void)first.end_epoch();  // new thresholds, older than the latent weights by the time they are saved
+  first.step(normal_values(1000, 9));
   StateWriter writer;
   first.network().save(writer);
   first.ttq().save(writer);
