@@ -16,6 +16,10 @@
 //    left, scales and biases: a logit's derivative by the scales is a sum of at most 49 features for each, 4 classes, half of that by
 //    softmax: L <= 4 * 49^2 / 2 = 4802 for the scales, whose rate is 0.05 * 0.005 = 2.5e-4 < 2 / L. The sum over at most 196 weights of
 //    their gradients is rounded once more, and latent weights get g times a scale below 1: the bounds stand.
+//  - distill: temperature T's divergence, times T^2, has the curvature of the cross entropy or less.
+//  - qd: the loss depends on latent weights through their assignment, which the drift must not change (below), and through the least and
+//  the
+//    largest weight of the only bucket: a value moves no further than these two, a logit by <= 49 and the loss by <= 98 kDrift = 3.1e-4.
 //  - Codes are the same everywhere when no weight lies within the drift of a rounding threshold and no two within twice the drift around a
 //    portion's end. Updating repeats the run from weights moved up and down by the drift and refuses to write a trace whose codes change.
 #include "bitwright/core/file.h"
@@ -74,7 +78,7 @@ json run_trace(const std::string& method, double shift) {
   if (method != "float") recipe.methods = {tiny_method(method)};
   if (method == "inq") recipe.methods = {inq_recipe(3, {0.5, 1.0})};
   Run run = Run::create(folder / "run", to_toml(recipe));
-  json trace;
+  json trace = {{"losses", json::array()}};
   TrainEvents events;
   events.on_step = [&trace](std::int64_t, double loss) { trace["losses"].push_back(loss); };
   const TrainResult result = run_training(recipe, run, StartPolicy::fresh, events);
@@ -87,6 +91,13 @@ json run_trace(const std::string& method, double shift) {
   }
   trace["bias"] = weight_values(result.model.weights.at("fc.bias"));
   return trace;
+}
+
+/// Ten, but for a method that asks for no epochs.
+std::int64_t steps_of(const std::string& name) {
+  if (name == "float") return 10;
+  const std::vector<Phase> phases = make_method(tiny_method(name))->phases(2);
+  return phases.empty() || phases[0].epochs > 0 ? 10 : 0;
 }
 
 void expect_near(const json& found, const json& golden, double bound, const char* what) {
@@ -107,7 +118,7 @@ TEST_P(TrainingTrace, TenStepsAreAsRecorded) {
     return;
   }
   const json golden = json::parse(read_text_file(path));
-  ASSERT_EQ(golden.at("losses").size(), 10U);
+  ASSERT_EQ(std::ssize(golden.at("losses")), steps_of(GetParam()));
   expect_near(found.at("losses"), golden.at("losses"), kLossBound, "loss");
   expect_near(found.at("bias"), golden.at("bias"), kDrift, "bias");
   EXPECT_EQ(found.contains("codes"), golden.contains("codes"));
