@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/train/methods/ptq/ptq.h"
 
+#include "bitwright/model/zoo.h"
 #include "bitwright/train/network.h"
 #include "bitwright/train/tensor.h"
 #include "tests/support/expect_error.h"
@@ -91,6 +92,25 @@ TEST(Ptq, PlanRulesMayMixFormats) {
   EXPECT_EQ(std::get<QuantizedTensor>(result.model.weights.at("fc.weight")).format().name(), "ternary");
 }
 
+// Paper page section 3: (D11) without the header for ResNet-20 at k = 256, 1049 buckets, 5544 bytes of float biases and norms.
+TEST(Ptq, ResNet20TakesThePagesBytes) {
+  const Model model = build_zoo_model("resnet20", 1);
+  Network network(model);
+  for (const auto& [bits, need] : {std::pair(2, 81020), {4, 148104}, {8, 282272}}) {
+    Ptq method(parse_ptq_options({"ptq", {{"bits", std::int64_t{bits}}}}));
+    method.attach(network, method.default_plan(network));
+    std::int64_t bytes = 0;
+    std::int64_t buckets = 0;
+    for (const Parameter& parameter : network.parameters()) {
+      const std::optional<QuantizedTensor> codes = method.freeze(parameter.name);
+      bytes += codes ? (codes->code_size_bits() + codes->parameter_size_bits()) / 8 : 4 * parameter.tensor.numel();
+      buckets += codes ? codes->parameter_size_bits() / 64 : 0;
+    }
+    EXPECT_EQ(bytes, need) << bits << " bits";
+    EXPECT_EQ(buckets, 1049);
+  }
+}
+
 TEST(PtqOptions, WrongOnesAreRefused) {
   expect_error(ErrorCode::usage,
                "recipe: method ptq: format states the whole format (found format = \"ternary\" and bits beside it); remove one of them.",
@@ -99,7 +119,7 @@ TEST(PtqOptions, WrongOnesAreRefused) {
                });
   expect_error(ErrorCode::usage,
                "recipe: method ptq: rounding is not known (found \"stochastic\", need one of: nearest_even, nearest_down); nearest: "
-               "nearest_down.",
+               "nearest_even.",
                [] {
                  (void)parse_ptq_options({"ptq", {{"rounding", std::string("stochastic")}}});
                });

@@ -160,6 +160,24 @@ TEST(QdBuckets, StochasticRoundingIsFairAndDrawsByStep) {
   EXPECT_THAT(std::set<float>(corners.begin(), corners.end()), ElementsAre(0.0F, 2.0F)) << "representable values must not move";
 }
 
+// (D5) with U equal to the fraction: a strict comparison stays below. 1 bit, range 0 to 1: a weight is its own fraction; of all draws about
+// every 256th is a float32.
+TEST(QdBuckets, ADrawEqualToTheFractionRoundsDown) {
+  std::vector<float> values = {0.0F, 1.0F};
+  const Rng rng = BucketQuantizer::draws(3, 7, "w");
+  std::vector<std::size_t> equal;
+  for (std::size_t i = 2; i < 4096; ++i) {
+    const double draw = rng.uniform01(i);
+    values.push_back(static_cast<float>(draw));
+    if (static_cast<double>(values.back()) == draw) equal.push_back(i);
+  }
+  ASSERT_GE(equal.size(), 4U);
+  BucketQuantizer quantizer({{"w", {.bits = 1, .bucket_size = {}}, leaf(values)}}, Rounding::stochastic, ScaleGradient::constant);
+  quantizer.set_seed(3);
+  const std::vector<float> found = tensor_values(quantizer.value(0, {.mode = Mode::train, .step = 7}));
+  for (const std::size_t i : equal) EXPECT_EQ(found[i], 0.0F) << i;
+}
+
 at::Tensor gradient_of(const at::Tensor& weight, Uniform format, ScaleGradient rule, const at::Tensor& g) {
   BucketQuantizer quantizer({{"w", format, weight}}, Rounding::nearest_even, rule);
   return torch::autograd::grad({(quantizer.value(0, kTrain) * g).sum()}, {weight}).at(0);
@@ -262,8 +280,10 @@ TEST(QdTraining, ForwardUsesTheValuesThatFreezeReturnsInEveryPass) {
       }
     }
     const at::NoGradGuard no_grad;  // an update between passes must not be missed, even halfway through a pass
-    (void)network.transformed_weight("conv.weight", {.mode = Mode::train, .step = round + 1});
+    const PassContext next{.mode = Mode::train, .step = round + 1};
+    (void)network.transformed_weight("conv.weight", next);
     for (const std::string& name : network.weight_names()) network.parameter(name).mul_(-1.5);
+    EXPECT_EQ(tensor_values(network.transformed_weight("fc.weight", next)), method.freeze("fc.weight")->dequantize());
   }
   EXPECT_FALSE(method.freeze("fc.bias").has_value());
 }
