@@ -35,6 +35,14 @@ class MethodConformance : public ::testing::TestWithParam<std::string> {
     return recipe;
   }
 
+  /// Five an epoch; a method may ask for phases of its own, also for none.
+  [[nodiscard]] std::int64_t steps() const {
+    const std::vector<Phase> phases = make_method(tiny_method(GetParam()))->phases(recipe().train.epochs);
+    std::int64_t epochs = phases.empty() ? recipe().train.epochs : 0;
+    for (const Phase& phase : phases) epochs += phase.epochs;
+    return 5 * epochs;
+  }
+
  private:
   TempFolder folder_;
 };
@@ -42,12 +50,13 @@ class MethodConformance : public ::testing::TestWithParam<std::string> {
 TEST_P(MethodConformance, SameSeedSameTrace) {
   const std::vector<double> first = trace_of(folder() / "a", recipe());
   EXPECT_EQ(first, trace_of(folder() / "b", recipe()));
-  EXPECT_EQ(first.size(), 20U);
+  EXPECT_EQ(std::ssize(first), steps());
 }
 
 TEST_P(MethodConformance, StoppedAndResumedEqualsUninterrupted) {
   train_in(folder() / "whole", recipe());
   for (const std::int64_t stop_step : {3, 10, 17}) {
+    if (stop_step >= steps()) continue;
     std::atomic<bool> stop = false;
     TrainEvents events;
     events.stop_requested = &stop;
@@ -63,8 +72,14 @@ TEST_P(MethodConformance, StoppedAndResumedEqualsUninterrupted) {
 TEST_P(MethodConformance, EveryWeightEndsOnItsGridInAFormatOfThePlan) {
   const TrainResult result = train_in(folder() / "run", recipe());
   verify_grid(result.model);
+  const auto method = make_method(tiny_method(GetParam()));
+  const BitPlan plan = method->default_plan(Network(tiny_model()));
   for (const std::string& name : quantizable_weights(result.model.graph)) {
     const auto* codes = std::get_if<QuantizedTensor>(&result.model.weights.at(name));
+    if (plan.rules().empty()) {
+      EXPECT_EQ(codes, nullptr) << name << " has codes, but the method gives no formats";
+      continue;
+    }
     ASSERT_NE(codes, nullptr) << name << " stayed float";
     std::vector<std::int32_t> levels(codes->codes().begin(), codes->codes().end());
     std::ranges::sort(levels);
