@@ -48,7 +48,21 @@ std::function<Arguments(const fs::path&)> only(Arguments arguments) {
 const std::vector<BadInput>& rows() {
   static const std::vector<BadInput> all = {
       {"UnknownMethod", only({"quantize", "zoo:lenet5", "--data", "synthetic:10:64:32:1", "--method", "ink", "--run", "run"}), kUsage,
-       ": recipe: method \"ink\" is not known (nearest: inq); known methods are inq, dq."},
+       ": recipe: method \"ink\" is not known (nearest: inq); known methods are distill, dq, fixed, inq, ptq, qd, ttq."},
+      {"TeacherDoesNotFit",
+       only({"quantize", "zoo:lenet5", "--data", "synthetic:10:64:32:1", "--method", "distill", "--set", "method.0.teacher=zoo:resnet20",
+             "--run", "run"}),
+       kUsage,
+       ": recipe: method distill: teacher zoo:resnet20 does not fit student lenet5 (found images [3, 32, 32] and 10 classes, need [1, 28, "
+       "28] and 10); choose another teacher."},
+      {"TeacherMissing",
+       only({"quantize", "zoo:lenet5", "--data", "synthetic:10:64:32:1", "--method", "distill", "--set", "method.0.teacher=absent.bw",
+             "--run", "run"}),
+       kIo, ": absent.bw: cannot read the file (No such file or directory); check the path."},
+      {"PlanMatchesNothing",
+       only({"quantize", "zoo:lenet5", "--data", "synthetic:10:64:32:1", "--method", "qd", "--set",
+             "method.0.plan=[\"conv9*=uniform:8/256\"]", "--run", "run"}),
+       kUsage, ": recipe: method qd: plan has a rule that matches no weight of lenet5 (found \"conv9*\"); correct its pattern."},
       {"Bits0", quantize_with({"--bits", "0"}), kUsage, ": recipe: method inq: bits must be between 2 and 8 (found 0); e.g. bits = 5."},
       {"Bits1", quantize_with({"--bits", "1"}), kUsage, ": recipe: method inq: bits must be between 2 and 8 (found 1); e.g. bits = 5."},
       {"Bits99", quantize_with({"--bits", "99"}), kUsage, ": recipe: method inq: bits must be between 2 and 8 (found 99); e.g. bits = 5."},
