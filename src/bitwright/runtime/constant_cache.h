@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "bitwright/kernels/fixed_point/fixed_point.h"
 #include "bitwright/kernels/gemv_packed/gemv_packed.h"
 
 #include <oneapi/dnnl/dnnl.hpp>
@@ -31,9 +32,17 @@ class ConstantCache {
     return kept;
   }
 
+  template <typename Make>
+  [[nodiscard]] std::shared_ptr<const FixedPacked> fixed(const std::string& key, Make make) {
+    std::shared_ptr<const FixedPacked>& kept = fixed_[key];
+    if (!kept) kept = std::make_shared<const FixedPacked>(make());
+    return kept;
+  }
+
  private:
   std::map<std::string, std::vector<dnnl::memory>> memories_;
   std::map<std::string, std::shared_ptr<const GemvPackedWeights>> packed_;
+  std::map<std::string, std::shared_ptr<const FixedPacked>> fixed_;
 };
 
 }  // namespace bitwright
