@@ -62,6 +62,14 @@ std::uint64_t Rng::bits64(std::uint64_t index) const noexcept {
   return (std::uint64_t{words[1]} << 32) | words[0];
 }
 
+std::uint32_t Rng::word(std::uint64_t index) const noexcept { return block(index / 4)[static_cast<std::size_t>(index % 4)]; }
+
+std::uint64_t Rng::word_pair(std::uint64_t index) const noexcept {
+  const auto words = block(index / 2);
+  const std::size_t first = index % 2 * 2;
+  return (std::uint64_t{words[first + 1]} << 32) | words[first];
+}
+
 double Rng::uniform01(std::uint64_t index) const noexcept { return bits32(index) * 0x1.0p-32; }
 
 std::uint64_t Rng::below(std::uint64_t index, std::uint64_t bound) const noexcept {

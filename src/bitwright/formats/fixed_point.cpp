@@ -34,7 +34,8 @@ Wide shift_right(Wide acc, int shift, const RoundingContext& rounding, std::uint
     case Rounding::floor: return acc >> shift;
     case Rounding::stochastic: {  // (G12)
       BITWRIGHT_ASSERT(rounding.rng != nullptr);
-      const std::uint64_t random = rounding.rng->bits64(index) >> (64 - shift);
+      // 32 bits where they are enough: vectorized kernels, which draw the same, then need half the blocks.
+      const std::uint64_t random = shift <= 32 ? rounding.rng->word(index) >> (32 - shift) : rounding.rng->word_pair(index) >> (64 - shift);
       return (acc + static_cast<Wide>(random)) >> shift;
     }
   }
@@ -108,7 +109,7 @@ std::int32_t convert_acc_with_random_bits(std::int64_t acc, int acc_frac_bits, c
   const int shift = acc_frac_bits - format.frac_bits;
   if (shift <= random_bits) return convert_acc(acc, acc_frac_bits, format, {.mode = Rounding::stochastic, .rng = &rng}, index);
   BITWRIGHT_ASSERT(acc_frac_bits <= 62);
-  const Wide random = rng.bits32(index) >> (32 - random_bits);
+  const Wide random = rng.word(index) >> (32 - random_bits);
   return saturate((static_cast<Wide>(acc) + (random << (shift - random_bits))) >> shift, format);  // (G13)
 }
 

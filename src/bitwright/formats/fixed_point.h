@@ -69,13 +69,14 @@ struct FixedPoint {
 
 /// Code of an exact integer accumulator whose value is acc * 2^-acc_frac_bits, e.g. a dot product (G9).
 /// Equation: (G11) for nearest, (G12) for stochastic; the floor and truncation of the same shift for the other modes; then (G8).
+/// Draws: with k = acc_frac_bits - FL, R is Rng::word(index) >> (32 - k) for k <= 32 and Rng::word_pair(index) >> (64 - k) beyond.
 /// Exactness: integer arithmetic in 128 bits; (G12) rounds up for exactly acc mod 2^k of the 2^k values of R.
 /// Requires: 0 <= acc_frac_bits <= 62.
 [[nodiscard]] std::int32_t convert_acc(std::int64_t acc, int acc_frac_bits, const FixedPoint& format, const RoundingContext& rounding,
                                        std::uint64_t index);
 
 /// Stochastic rounding of an accumulator with only `random_bits` random bits, as narrow hardware generators do.
-/// Equation: (G13). Where the shift drops no more than `random_bits` bits this is (G12).
+/// Equation: (G13) with u = Rng::word(index) >> (32 - random_bits). Where the shift drops no more than `random_bits` bits this is (G12).
 /// Requires: 1 <= random_bits <= 32, 0 <= acc_frac_bits <= 62.
 [[nodiscard]] std::int32_t convert_acc_with_random_bits(std::int64_t acc, int acc_frac_bits, const FixedPoint& format, const Rng& rng,
                                                         std::uint64_t index, int random_bits);

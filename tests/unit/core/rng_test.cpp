@@ -55,6 +55,16 @@ TEST(Rng, WordsAgreeWithTheBlock) {
   EXPECT_EQ(rng.uniform01(42), block[0] * 0x1.0p-32);
 }
 
+TEST(Rng, WordsOfConsecutiveIndicesAreThoseOfConsecutiveBlocks) {
+  const Rng rng(11, "x", 5);
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    EXPECT_EQ(rng.word(i), rng.block(i / 4)[i % 4]);
+    EXPECT_EQ(rng.word_pair(i), (std::uint64_t{rng.word(2 * i + 1)} << 32) | rng.word(2 * i));
+  }
+  EXPECT_EQ(rng.block(9), philox4x32({9, 0, 5, 0}, {static_cast<std::uint32_t>(rng.key()), static_cast<std::uint32_t>(rng.key() >> 32)}));
+  EXPECT_EQ(rng.step(), 5U);
+}
+
 // Mean of n uniforms: standard deviation sqrt(1 / (12 n)); 5 of them is a chance of 6e-7, and the draws are fixed by the seed.
 TEST(Rng, UniformLiesInTheUnitIntervalWithTheRightMean) {
   const Rng rng(3, "uniform");

@@ -155,7 +155,7 @@ TEST(FixedPointAccumulator, RoundsTheDotProductOfThePage) {
   const Rng rng(9, "forward");
   std::set<int> seen;
   for (std::uint64_t index = 0; index < 2000; ++index) {
-    const std::uint64_t r = rng.bits64(index) >> 50;  // R of (G12): 14 bits
+    const std::uint32_t r = rng.word(index) >> 18;  // R of (G12): 14 bits
     const int expected = r >= 16384 - 12390 ? -3143 : -3144;
     seen.insert(convert_acc(z, 24, kFixed610, {.mode = Rounding::stochastic, .rng = &rng}, index));
     ASSERT_EQ(convert_acc(z, 24, kFixed610, {.mode = Rounding::stochastic, .rng = &rng}, index), expected);
@@ -169,7 +169,7 @@ TEST(FixedPointAccumulator, EveryDrawOnceRoundsUpExactlyZModTimes) {  // (G12)
     const FixedPoint format{.int_bits = 16, .frac_bits = 0};
     // One index for each value of R.
     std::vector<std::int64_t> index_of(std::size_t{1} << k, -1);
-    for (std::int64_t index = 0; index < 4000; ++index) index_of[rng.bits64(index) >> (64 - k)] = index;
+    for (std::int64_t index = 0; index < 4000; ++index) index_of[rng.word(index) >> (32 - k)] = index;
     for (std::int64_t z = -200; z <= 200; ++z) {
       int ups = 0;
       for (const std::int64_t index : index_of) {
@@ -178,6 +178,16 @@ TEST(FixedPointAccumulator, EveryDrawOnceRoundsUpExactlyZModTimes) {  // (G12)
       }
       ASSERT_EQ(ups, z & ((1 << k) - 1)) << "z " << z << " k " << k;
     }
+  }
+}
+
+TEST(FixedPointAccumulator, WideShiftsTakeSixtyFourBits) {  // (G12) with k = 40
+  const Rng rng(78, "wide");
+  const std::int64_t z = (std::int64_t{5} << 40) + (std::int64_t{3} << 38);  // 5.75
+  const FixedPoint format{.int_bits = 16, .frac_bits = 0};
+  for (std::uint64_t index = 0; index < 500; ++index) {
+    const std::uint64_t r = rng.word_pair(index) >> 24;
+    ASSERT_EQ(convert_acc(z, 40, format, {.mode = Rounding::stochastic, .rng = &rng}, index), r >= (std::uint64_t{1} << 38) ? 6 : 5);
   }
 }
 
@@ -219,7 +229,7 @@ TEST(FixedPointAccumulator, FewRandomBitsTruncateTheProbability) {  // (G13): z 
   std::set<std::uint32_t> ups;
   std::set<std::uint32_t> downs;
   for (std::uint64_t index = 0; index < 4000; ++index) {
-    const std::uint32_t u = rng.bits32(index) >> 24;
+    const std::uint32_t u = rng.word(index) >> 24;
     (convert_acc_with_random_bits(12345, 14, format, rng, index, 8) == 1 ? ups : downs).insert(u);
   }
   EXPECT_EQ(ups.size(), 192U);
