@@ -23,7 +23,7 @@ class MethodConformance : public ::testing::TestWithParam<std::string> {
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_.path(); }
 
   [[nodiscard]] Recipe recipe() const {
-    Recipe recipe = tiny_recipe(folder());
+    Recipe recipe = GetParam() == "fixed" ? tiny_integer_recipe(folder()) : tiny_recipe(folder());
     recipe.train.epochs = 4;
     recipe.methods = {{GetParam(), {}}};
     return recipe;
@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(Registry, MethodConformance, ::testing::ValuesIn(names(
 
 TEST(MethodRegistry, KnowsItsNamesAndRefusesOthers) {
   for (const std::string& name : names()) EXPECT_EQ(make_method({name, {}})->name(), name);
-  expect_error(ErrorCode::usage, "recipe: method \"ink\" is not known (nearest: inq); known methods are inq.", [] {
+  expect_error(ErrorCode::usage, "recipe: method \"ink\" is not known (nearest: inq); known methods are inq, fixed.", [] {
     (void)make_method({"ink", {}});
   });
 }

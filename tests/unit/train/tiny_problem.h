@@ -55,6 +55,18 @@ inline Model tiny_model() {
   return model;
 }
 
+/// The same without batch norm: operators that have an integer form.
+inline Model tiny_integer_model() {
+  Model model = tiny_model();
+  std::erase_if(model.graph.nodes, [](const Node& node) { return node.op == Op::BatchNormalization; });
+  for (Node& node : model.graph.nodes) {
+    if (node.op == Op::Relu) node.inputs = {"conv"};
+  }
+  std::erase_if(model.weights, [](const auto& weight) { return weight.first.starts_with("bn."); });
+  validate(model);
+  return model;
+}
+
 /// 80 images in batches of 16: five steps an epoch.
 inline Recipe tiny_recipe(const std::filesystem::path& folder) {
   const std::filesystem::path packed = folder / "tiny.bw";
@@ -72,6 +84,16 @@ inline Recipe tiny_recipe(const std::filesystem::path& folder) {
 
 inline MethodRecipe inq_recipe(std::int64_t bits, std::vector<double> portions) {
   return {"inq", {{"bits", bits}, {"portions", std::move(portions)}, {"epochs_per_portion", std::int64_t{1}}}};
+}
+
+/// The tiny recipe on the model that method `fixed` can train.
+inline Recipe tiny_integer_recipe(const std::filesystem::path& folder) {
+  const std::filesystem::path packed = folder / "tiny-integer.bw";
+  if (!std::filesystem::exists(packed)) save_packed(packed, tiny_integer_model());
+  Recipe recipe = tiny_recipe(folder);
+  recipe.model.from = packed.string();
+  recipe.methods = {{"fixed", {}}};
+  return recipe;
 }
 
 /// Runs a recipe in a new or existing folder.
