@@ -25,6 +25,15 @@ std::vector<std::string> names_of(const std::vector<Isa>& isas) {
   return names;
 }
 
+// Highway 1.0.3 has no target for it alone.
+bool has_vnni() noexcept {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512vnni") != 0;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
 
 std::string_view isa_name(Isa isa) noexcept { return kNames[static_cast<std::size_t>(isa)]; }
@@ -45,6 +54,7 @@ bool isa_available(Isa isa) noexcept {
     case Isa::sse4: return (targets & HWY_SSE4) != 0;
     case Isa::avx2: return (targets & HWY_AVX2) != 0;
     case Isa::avx512: return (targets & HWY_AVX3) != 0;
+    case Isa::avx512_vnni: return (targets & HWY_AVX3) != 0 && has_vnni();
   }
   return false;
 }

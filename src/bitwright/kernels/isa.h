@@ -7,7 +7,8 @@
 
 namespace bitwright {
 
-/// Instruction sets that kernels are written for, slowest first. `avx512` means F, BW, DQ, CD and VL together.
+/// Instruction sets that kernels are written for, slowest first. `avx512` means F, BW, DQ, CD and VL together, `avx512_vnni`
+/// those and VNNI, which multiplies and adds 16-bit integers in one instruction.
 enum class Isa : std::uint8_t {
 #define BITWRIGHT_ISA_ENTRY(name) name,
 #include "bitwright/kernels/isa.inc"

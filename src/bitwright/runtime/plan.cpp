@@ -33,6 +33,7 @@ void limit_onednn(Isa isa) {
     case Isa::sse4: (void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_sse41); break;
     case Isa::avx2: (void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2); break;
     case Isa::avx512:
+    case Isa::avx512_vnni:
     case Isa::neon: break;
   }
 }

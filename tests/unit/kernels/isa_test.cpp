@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/kernels/isa.h"
 
+#include "bitwright/kernels/fixed_point/fixed_point.h"
 #include "bitwright/kernels/gemv_packed/gemv_packed.h"
 #include "tests/support/expect_error.h"
 
@@ -50,18 +51,21 @@ TEST(Isa, ForcedOneIsActiveAndItsKernelIsChosen) {
     EXPECT_EQ(active_isa(), isa);
     const GemvPackedChoice choice = select_gemv_packed({.batch = 1, .levels = 17, .tables = 1}, active_isa());
     ASSERT_NE(choice.kernel, nullptr);
-    EXPECT_EQ(choice.kernel->isa, isa);
-    EXPECT_EQ(choice.kernel->name, "gemv_packed:" + std::string(isa_name(isa)));
+    // A family without a kernel of its own for an instruction set uses the next lower one.
+    const Isa own = isa == Isa::avx512_vnni ? Isa::avx512 : isa;
+    EXPECT_EQ(choice.kernel->isa, own);
+    EXPECT_EQ(choice.kernel->name, "gemv_packed:" + std::string(isa_name(own)));
+    EXPECT_EQ(select_fixed_point(active_isa()).isa, isa);
   }
 }
 
 TEST(Isa, UnknownNameIsUsageError) {
   const ForcedIsa forced("avx9");
-  expect_error(
-      ErrorCode::usage,
-      "BITWRIGHT_ISA: unknown instruction set (found \"avx9\", need one of: scalar, neon, sse4, avx2, avx512); correct the environment "
-      "variable.",
-      [] { (void)active_isa(); });
+  expect_error(ErrorCode::usage,
+               "BITWRIGHT_ISA: unknown instruction set (found \"avx9\", need one of: scalar, neon, sse4, avx2, avx512, avx512_vnni); "
+               "correct the environment "
+               "variable.",
+               [] { (void)active_isa(); });
 }
 
 TEST(Isa, OneThatThisProcessorLacksIsUnsupported) {

@@ -1,9 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bitwright/kernels/fixed_point/fixed_point.h"
-
-#include <algorithm>
+#include "bitwright/kernels/fixed_point/functions.h"
 
 namespace bitwright {
+namespace {
+
+constexpr FixedPointKernel kKernels[] = {
+#define BITWRIGHT_FIXED_POINT_KERNEL(isa, suffix) \
+  {Isa::isa, "fixed_point:" #isa, &fixed_point_tile__##suffix, &fixed_point_split__##suffix, &fixed_point_finish__##suffix},
+#include "bitwright/kernels/fixed_point/kernels.inc"
+#undef BITWRIGHT_FIXED_POINT_KERNEL
+};
+
+}  // namespace
+
+std::span<const FixedPointKernel> fixed_point_kernels() noexcept { return kKernels; }
+
+const FixedPointKernel& select_fixed_point(Isa isa) noexcept {
+  const FixedPointKernel* chosen = kKernels;
+  for (const FixedPointKernel& kernel : kKernels) {
+    if (kernel.isa <= isa && isa_available(kernel.isa)) chosen = &kernel;
+  }
+  return *chosen;
+}
 
 FixedDigits fixed_digits(int a_bits, int b_bits) noexcept {
   constexpr int kMostBits = 27;  // a_bits + w: 2^(32-27) - 1 = 31 steps between two widenings
@@ -37,6 +55,10 @@ FixedConvShape fixed_input_error_shape(const FixedConvShape& layer) noexcept {
           .out_width = layer.width,
           .spread_y = layer.stride_y,
           .spread_x = layer.stride_x};
+}
+
+std::int64_t fixed_round(const FixedPointKernel& kernel, const FixedRoundCall& call) noexcept {
+  return kernel.finish({.acc = call.acc, .count = call.count, .change = call.change, .first_index = call.first_index, .dst = call.dst});
 }
 
 }  // namespace bitwright

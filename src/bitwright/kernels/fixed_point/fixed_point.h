@@ -235,14 +235,16 @@ void fixed_transpose(const std::int16_t* src, std::int64_t rows, std::int64_t co
 // --- kernels ------------------------------------------------------------------------------------------------------------------------
 
 struct FixedTileCall;
+struct FixedSplitCall;
+struct FixedFinishCall;
 
-/// What an instruction set brings; the functions above drive it.
+/// What an instruction set brings (functions.h says what each does); the functions above drive it.
 struct FixedPointKernel {
   Isa isa;
   std::string_view name;  ///< e.g. `fixed_point:avx512`
   void (*tile)(const FixedTileCall& call) noexcept;
-  void (*pack)(const FixedPackCall& call) noexcept;
-  std::int64_t (*round)(const FixedRoundCall& call) noexcept;
+  void (*split)(const FixedSplitCall& call) noexcept;
+  std::int64_t (*finish)(const FixedFinishCall& call) noexcept;
 };
 
 /// All kernels of this build, slowest first.
