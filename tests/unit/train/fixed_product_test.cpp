@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/train/fixed_point/product.h"
 
+#include "bitwright/kernels/isa.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <optional>
+#include <tuple>
 
 namespace bitwright::fixed_point {
 namespace {
@@ -193,25 +198,27 @@ TEST_P(FixedProduct, ErrorsAndGradientsAreTheExactTransposedSums) {
   EXPECT_EQ(bias_sums, need);
 }
 
-TEST_P(FixedProduct, TheBitsDoNotDependOnThreads) {
+TEST_P(FixedProduct, TheBitsDoNotDependOnThreadsOrInstructionSet) {
   const int threads_before = at::get_num_threads();
   const Conversion conversion{Rounding::stochastic, kRng.split("threads")};
-  std::vector<std::vector<std::int16_t>> codes;
-  std::vector<std::vector<std::int64_t>> gradients;
-  for (const int threads : {1, 2}) {
-    at::set_num_threads(threads);
-    Product product = make(Product::Activation::none);
-    const at::Tensor dst = product.forward(src_tensor(), conversion, Product::Signs::drop, Arithmetic::exact).codes;
-    codes.push_back(values(dst));
-    const at::Tensor errors = tensor_of(codes_in(c.formats.errors, dst.numel(), "errors"), dst.sizes().vec());
-    codes.push_back(values(product.input_errors(errors, src_tensor(), conversion, Arithmetic::exact).codes));
-    gradients.emplace_back(weights.size());
-    product.weight_gradient(src_tensor(), errors, gradients.back(), Arithmetic::exact);
+  std::optional<std::tuple<std::vector<std::int16_t>, std::vector<std::int16_t>, std::vector<std::int64_t>>> first;
+  for (const Isa isa : available_isas()) {
+    ::setenv("BITWRIGHT_ISA", std::string(isa_name(isa)).c_str(), 1);
+    for (const int threads : {1, 2}) {
+      at::set_num_threads(threads);
+      Product product = make(Product::Activation::none);
+      const at::Tensor dst = product.forward(src_tensor(), conversion, Product::Signs::drop, Arithmetic::exact).codes;
+      const at::Tensor errors = tensor_of(codes_in(c.formats.errors, dst.numel(), "errors"), dst.sizes().vec());
+      const Converted below = product.input_errors(errors, src_tensor(), conversion, Arithmetic::exact);
+      std::vector<std::int64_t> gradient(weights.size());
+      product.weight_gradient(src_tensor(), errors, gradient, Arithmetic::exact);
+      const std::tuple found{values(dst), values(below.codes), gradient};
+      if (!first) first = found;
+      EXPECT_EQ(found, *first) << isa_name(isa) << ", " << threads << " threads";
+    }
   }
+  ::unsetenv("BITWRIGHT_ISA");
   at::set_num_threads(threads_before);
-  EXPECT_EQ(codes[0], codes[2]);
-  EXPECT_EQ(codes[1], codes[3]);
-  EXPECT_EQ(gradients[0], gradients[1]);
 }
 
 // Small codes: every float32 sum stays below 2^24 and is exact, so that both arithmetics must agree to the bit, draws included.

@@ -16,8 +16,11 @@ using Gradient = std::vector<std::int64_t>;
 const Rng kRng(1, "fixed_update_test");
 
 ParameterCodes parameter_of(const FixedPoint& format, std::vector<std::int32_t> codes, std::vector<std::int32_t> updates = {}) {
-  ParameterCodes parameter{
-      .name = "w", .format = format, .update_format = format, .codes = std::move(codes), .updates = std::move(updates)};
+  ParameterCodes parameter;
+  parameter.name = "w";
+  parameter.format = parameter.update_format = format;
+  parameter.codes = std::move(codes);
+  parameter.updates = std::move(updates);
   parameter.updates.resize(parameter.codes.size());
   return parameter;
 }

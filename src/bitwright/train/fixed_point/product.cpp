@@ -7,6 +7,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <mutex>
@@ -29,6 +30,11 @@ FixedResults results_at(const Converted& dst, std::int64_t first) {
           .positive = dst.positive.defined() ? dst.positive.data_ptr<std::uint8_t>() + first : nullptr,
           .first_index = static_cast<std::uint64_t>(first)};
 }
+
+constexpr std::array<std::int64_t, 2> kNoPads = {0, 0};
+
+/// A fully connected layer as a convolution of one pixel, which oneDNN makes on our own threads (train/ops/products.cpp says why).
+at::Tensor as_images(const at::Tensor& values) { return values.dim() == 2 ? values.unsqueeze(-1).unsqueeze(-1) : values; }
 
 FixedFormatChange change_to(int acc_frac_bits, const FixedPoint& format, const Conversion& conversion) {
   const bool stochastic = conversion.rounding == Rounding::stochastic;
@@ -195,16 +201,7 @@ Converted Product::forward(const at::Tensor& src, const Conversion& conversion, 
   if (signs == Signs::keep) dst.positive = new_output(src, at::kByte);
   const FixedEpilogue end = epilogue(conversion);
   if (arithmetic == Arithmetic::float32) {
-    const at::Tensor values = src.to(at::kFloat);
-    at::Tensor acc;
-    if (is_conv()) {
-      const auto& [top, left] = window_.pads_begin;
-      const auto& [bottom, right] = window_.pads_end;
-      acc = at::conv2d(at::constant_pad_nd(values, {left, right, top, bottom}), float_weights(), {}, window_.strides,
-                       std::array<std::int64_t, 2>{0, 0}, window_.dilations, group_);
-    } else {
-      acc = at::linear(values, float_weights());
-    }
+    const at::Tensor acc = at::conv2d(padded(src), float_weights(), {}, window_.strides, kNoPads, window_.dilations, group_);
     dst.saturated = round_float32(acc, end, dst);
     return dst;
   }
@@ -220,18 +217,10 @@ Converted Product::input_errors(const at::Tensor& errors, const at::Tensor& src,
   // The fraction bits of the errors cancel: in and out are the same format.
   const FixedEpilogue end = {.change = change_to(formats_.errors.frac_bits + formats_.weights.frac_bits, formats_.errors, conversion)};
   if (arithmetic == Arithmetic::float32) {
-    const at::Tensor values = errors.to(at::kFloat);
-    at::Tensor acc;
+    at::Tensor acc = std::get<0>(backward_float32(padded(src), errors, {true, false, false}));
     if (is_conv()) {
-      const auto& [top, left] = window_.pads_begin;
-      const auto& [bottom, right] = window_.pads_end;
-      const at::Tensor padded = at::empty({src.size(0), src.size(1), src.size(2) + top + bottom, src.size(3) + left + right});
-      acc = std::get<0>(at::convolution_backward(values, padded, float_weights(), c10::nullopt, window_.strides, {0, 0}, window_.dilations,
-                                                 /*transposed=*/false, {0, 0}, group_, {true, false, false}))
-                .slice(2, top, top + src.size(2))
-                .slice(3, left, left + src.size(3));
-    } else {
-      acc = at::matmul(values, float_weights());
+      acc = acc.slice(2, window_.pads_begin[0], window_.pads_begin[0] + src.size(2))
+                .slice(3, window_.pads_begin[1], window_.pads_begin[1] + src.size(3));
     }
     dst.saturated = round_float32(acc, end, dst);
     return dst;
@@ -245,18 +234,7 @@ Converted Product::input_errors(const at::Tensor& errors, const at::Tensor& src,
 void Product::weight_gradient(const at::Tensor& src, const at::Tensor& errors, std::span<std::int64_t> dst, Arithmetic arithmetic) const {
   BITWRIGHT_ASSERT(static_cast<std::int64_t>(dst.size()) == weight_shape_.element_count());
   if (arithmetic == Arithmetic::float32) {
-    const at::Tensor values = errors.to(at::kFloat);
-    at::Tensor sums;
-    if (is_conv()) {
-      const auto& [top, left] = window_.pads_begin;
-      const auto& [bottom, right] = window_.pads_end;
-      sums = std::get<1>(at::convolution_backward(values, at::constant_pad_nd(src.to(at::kFloat), {left, right, top, bottom}),
-                                                  at::empty(weight_shape_.dims()), c10::nullopt, window_.strides, {0, 0}, window_.dilations,
-                                                  /*transposed=*/false, {0, 0}, group_, {false, true, false}));
-    } else {
-      sums = at::matmul(values.t(), src.to(at::kFloat));
-    }
-    sums = sums.contiguous();
+    const at::Tensor sums = std::get<1>(backward_float32(padded(src), errors, {false, true, false})).contiguous();
     std::transform(sums.data_ptr<float>(), sums.data_ptr<float>() + sums.numel(), dst.begin(), [](float sum) { return std::llrint(sum); });
     return;
   }
@@ -353,41 +331,55 @@ void Product::bias_gradient(const at::Tensor& errors, std::span<std::int64_t> ds
 at::Tensor Product::float_weights() const {
   // At most 24 bits: exact in float32.
   const at::Tensor codes = at::from_blob(const_cast<std::int32_t*>(weights_.data()), weight_shape_.dims(), at::kInt);
-  return codes.to(at::kFloat);
+  return as_images(codes.to(at::kFloat));
+}
+
+at::Tensor Product::padded(const at::Tensor& src) const {
+  const auto& [top, left] = window_.pads_begin;
+  const auto& [bottom, right] = window_.pads_end;
+  const at::Tensor values = as_images(src.to(at::kFloat));
+  return top + left + bottom + right == 0 ? values : at::constant_pad_nd(values, {left, right, top, bottom});
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> Product::backward_float32(const at::Tensor& padded_src, const at::Tensor& errors,
+                                                                         std::array<bool, 3> wanted) const {
+  return at::convolution_backward(as_images(errors.to(at::kFloat)), padded_src, float_weights(), c10::nullopt, window_.strides, kNoPads,
+                                  window_.dilations, /*transposed=*/false, kNoPads, group_, wanted);
 }
 
 std::int64_t Product::round_float32(const at::Tensor& acc, const FixedEpilogue& end, const Converted& dst) const {
   // Products of codes are integers, and a float32 sum of integers is one: either its unit is at most 1 and nothing was lost, or it is
-  // larger and every value is a multiple of it. What comes here is the rounded sum, exactly.
+  // larger and every value is a multiple of it. What comes here is the rounded sum, exactly. (An algorithm that transforms its operands
+  // may leave a fraction, far below a step of any code: it is cut off.)
   const at::Tensor dense = acc.contiguous();
   const float* const sums = dense.data_ptr<float>();
-  const std::int64_t rows = dense.size(0) * dense.size(1);
-  const std::int64_t positions = rows == 0 ? 0 : dense.numel() / rows;
+  const std::int64_t channels = dense.size(1);
+  const std::int64_t positions = dense.size(2) * dense.size(3);
+  const std::int64_t count = dense.numel();
   constexpr std::int64_t kBlock = 1024;
   std::atomic<std::int64_t> saturated = 0;
-  at::parallel_for(
-      0, rows, std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, positions)), [&](std::int64_t begin, std::int64_t last) {
-        std::vector<std::int64_t> wide(static_cast<std::size_t>(std::min(positions, kBlock)));
-        std::int64_t own = 0;
-        for (std::int64_t row = begin; row < last; ++row) {
-          const std::int64_t bias = end.bias == nullptr ? 0 : end.bias[row % dense.size(1)];
-          for (std::int64_t p = 0; p < positions; p += kBlock) {
-            const std::int64_t count = std::min(positions - p, kBlock);
-            const std::int64_t first = row * positions + p;
-            const FixedResults results = results_at(dst, first);
-            for (std::int64_t i = 0; i < count; ++i) {
-              std::int64_t value = static_cast<std::int64_t>(sums[first + i]) + bias;
-              if (results.positive != nullptr) results.positive[i] = value > 0 ? 1 : 0;
-              if (end.activation == FixedEpilogue::Activation::relu) value = std::max<std::int64_t>(value, 0);
-              wide[static_cast<std::size_t>(i)] = value;
-            }
-            own += fixed_round(
-                *kernel_,
-                {.acc = wide.data(), .count = count, .first_index = results.first_index, .change = end.change, .dst = results.codes});
-          }
-        }
-        saturated += own;
-      });
+  at::parallel_for(0, (count + kBlock - 1) / kBlock, 8, [&](std::int64_t begin, std::int64_t last) {
+    std::array<std::int64_t, kBlock> wide;
+    std::int64_t own = 0;
+    for (std::int64_t first = begin * kBlock; first < std::min(last * kBlock, count); first += kBlock) {
+      const std::int64_t size = std::min(kBlock, count - first);
+      const FixedResults results = results_at(dst, first);
+      std::int64_t position = first % positions;
+      std::int64_t channel = first / positions % channels;
+      for (std::int64_t i = 0; i < size; ++i) {
+        std::int64_t value = static_cast<std::int64_t>(sums[first + i]) + (end.bias == nullptr ? 0 : end.bias[channel]);
+        if (results.positive != nullptr) results.positive[i] = value > 0 ? 1 : 0;
+        if (end.activation == FixedEpilogue::Activation::relu) value = std::max<std::int64_t>(value, 0);
+        wide[static_cast<std::size_t>(i)] = value;
+        if (++position < positions) continue;
+        position = 0;
+        channel = channel + 1 == channels ? 0 : channel + 1;
+      }
+      own += fixed_round(
+          *kernel_, {.acc = wide.data(), .count = size, .first_index = results.first_index, .change = end.change, .dst = results.codes});
+    }
+    saturated += own;
+  });
   return saturated;
 }
 

@@ -9,8 +9,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <span>
+#include <tuple>
 #include <vector>
 
 namespace bitwright::fixed_point {
@@ -93,6 +95,9 @@ class Product {
                                       const Converted& dst) const;
   [[nodiscard]] std::int64_t round_float32(const at::Tensor& acc, const FixedEpilogue& end, const Converted& dst) const;
   [[nodiscard]] at::Tensor float_weights() const;
+  [[nodiscard]] at::Tensor padded(const at::Tensor& src) const;
+  [[nodiscard]] std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_float32(const at::Tensor& padded_src, const at::Tensor& errors,
+                                                                                std::array<bool, 3> wanted) const;
   void weight_gradient_dense(const at::Tensor& src, const at::Tensor& errors, std::span<std::int64_t> dst) const;
   void weight_gradient_conv(const at::Tensor& src, const at::Tensor& errors, std::span<std::int64_t> dst) const;
 
