@@ -5,6 +5,7 @@
 
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -31,9 +32,17 @@ class ConstantCache {
     return kept;
   }
 
+  template <typename Make>
+  [[nodiscard]] std::shared_ptr<const std::vector<std::int16_t>> fixed(const std::string& key, Make make) {
+    std::shared_ptr<const std::vector<std::int16_t>>& kept = fixed_[key];
+    if (!kept) kept = std::make_shared<const std::vector<std::int16_t>>(make());
+    return kept;
+  }
+
  private:
   std::map<std::string, std::vector<dnnl::memory>> memories_;
   std::map<std::string, std::shared_ptr<const GemvPackedWeights>> packed_;
+  std::map<std::string, std::shared_ptr<const std::vector<std::int16_t>>> fixed_;
 };
 
 }  // namespace bitwright

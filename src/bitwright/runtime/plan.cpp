@@ -4,7 +4,9 @@
 #include "bitwright/core/assert.h"
 #include "bitwright/core/error.h"
 #include "bitwright/kernels/isa.h"
+#include "bitwright/model/fixed_point_model.h"
 #include "bitwright/runtime/constant_cache.h"
+#include "bitwright/runtime/fixed_plan.h"
 #include "bitwright/runtime/ops/plan_ops.h"
 
 #include <omp.h>
@@ -147,6 +149,7 @@ void Plan::run() {
 }
 
 Plan make_plan(const Model& model, std::int64_t batch, int threads, ConstantCache& constants) {
+  if (is_fixed_point(model.graph)) return make_fixed_plan(model, batch, threads, constants);
   try {
     PlanBuilder builder(model, batch, threads, constants);
     for (const Node* node : planning_order(model.graph)) {

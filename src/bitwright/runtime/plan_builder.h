@@ -50,6 +50,8 @@ class PlanBuilder {
   [[nodiscard]] PlannedValue plain_value(const Node& node, std::size_t input);
 
   [[nodiscard]] BufferId new_buffer(std::int64_t bytes);
+  /// Where the plan's input lies, float32 and row-major.
+  [[nodiscard]] BufferId input_buffer() const noexcept { return input_buffer_; }
   /// A new value with its own buffer / in the buffer of another value.
   PlannedValue make_value(const std::string& name, const dnnl::memory::desc& desc);
   void make_alias(const std::string& name, const PlannedValue& other);

@@ -2,6 +2,8 @@
 #include "bitwright/runtime/reference.h"
 
 #include "bitwright/core/error.h"
+#include "bitwright/model/fixed_point_model.h"
+#include "bitwright/runtime/reference_fixed.h"
 #include "bitwright/runtime/reference_ops.h"
 
 #include <array>
@@ -31,6 +33,7 @@ std::vector<double> run_reference(const Model& model, std::span<const float> inp
     fail(ErrorCode::invalid_input, "{}: the input has the wrong number of values (found {}, need {} for {}); pass a whole batch.",
          model.graph.name, input.size(), input_shape.element_count(), input_shape.to_string());
   }
+  if (is_fixed_point(model.graph)) return run_fixed_reference(model, shapes, input, error_bound);
   std::map<std::string, RunningTensor, std::less<>> tensors;
   tensors.emplace(input_name, exact_tensor(input_shape, input));
   for (const auto& [name, weight] : model.weights) tensors.emplace(name, exact_tensor(weight_shape(weight), weight_values(weight)));

@@ -9,7 +9,7 @@ namespace bitwright {
 // Two dimensions: input [N, C, H, W], weight [M, C / group, kH, kW], bias [M].
 std::vector<Shape> infer_conv(const Node& node, std::span<const Shape> inputs) {
   using namespace shape_checks;
-  allow_attributes(node, {"auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"});
+  allow_attributes(node, {"auto_pad", "dilations", "group", "input_format", "kernel_shape", "output_format", "pads", "strides"});
   const Shape& src = inputs[0];
   const Shape& weight = inputs[1];
   require_rank(node, 0, src, 4);

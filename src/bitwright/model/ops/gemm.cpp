@@ -18,7 +18,7 @@ void require_one(const Node& node, std::string_view key) {
 // A fully connected layer: input [N, in], weight [out, in] (transB = 1), bias [out].
 std::vector<Shape> infer_gemm(const Node& node, std::span<const Shape> inputs) {
   using namespace shape_checks;
-  allow_attributes(node, {"alpha", "beta", "transA", "transB"});
+  allow_attributes(node, {"alpha", "beta", "input_format", "output_format", "transA", "transB"});
   require_one(node, "alpha");
   require_one(node, "beta");
   require_int_attribute(node, "transA", 0, 0);
