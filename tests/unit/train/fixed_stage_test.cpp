@@ -165,7 +165,7 @@ TEST(FixedChain, NamesEveryNodeThatHasNoIntegerForm) {
   Model other = model;
   other.graph.nodes.push_back({"mean", Op::GlobalAveragePool, {"pool"}, {"mean"}, {}});
   const auto make = [](const Model& from) {
-    return Chain(from.graph, weight_shapes(from), {}, [](const Node&) { return FixedPoint{6, 10}; });
+    return Chain(from.graph, weight_shapes(from), ChainFormats{}, [](const Node&) { return FixedPoint{6, 10}; });
   };
   expect_error(ErrorCode::unsupported,
                "fixed point: tiny has nodes without an integer form (found bn (BatchNormalization), mean (GlobalAveragePool); need Conv, "

@@ -3,6 +3,7 @@
 
 #include "bitwright/core/assert.h"
 #include "bitwright/core/error.h"
+#include "bitwright/model/fixed_point_model.h"
 
 #include <torch/torch.h>
 
@@ -11,9 +12,6 @@
 
 namespace bitwright::fixed_point {
 namespace {
-
-constexpr const char* kInputFormat = "input_format";
-constexpr const char* kOutputFormat = "output_format";
 
 bool is_product(const Node& node) { return node.op == Op::Conv || node.op == Op::Gemm; }
 
@@ -59,7 +57,7 @@ std::vector<const Node*> chain_nodes(const Graph& graph) {
 
 }  // namespace
 
-Chain::Chain(const Graph& graph, const ShapeMap& weights, const ValueFormats& formats,
+Chain::Chain(const Graph& graph, const ShapeMap& weights, const ChainFormats& formats,
              const std::function<FixedPoint(const Node&)>& output_of)
     : formats_(formats) {
   const std::vector<const Node*> nodes = chain_nodes(graph);
@@ -126,57 +124,34 @@ void Chain::backward(at::Tensor errors, const PassRule& rule) {
   }
 }
 
-bool is_fixed_point(const Graph& graph) {
-  return std::ranges::any_of(graph.nodes, [](const Node& node) { return is_product(node) && node.attributes.contains(kOutputFormat); });
-}
-
-namespace {
-
-FixedPoint format_attribute(const Node& node, const char* key) {
-  const std::string text = node.string_attribute(key, "");
-  if (text.empty()) {
-    fail(ErrorCode::invalid_input, "node \"{}\": attribute \"{}\" is missing, but other nodes have it; check the graph.", node.name, key);
-  }
-  const NumberFormat format = NumberFormat::parse(text);
-  if (const auto* fixed = format.get_if<FixedPoint>()) return *fixed;
-  fail(ErrorCode::invalid_input,
-       "node \"{}\": attribute \"{}\" is not a fixed-point format (found {}, need fixed<IL,FL>); check the graph.", node.name, key, text);
-}
-
-const QuantizedTensor& codes_of(const Model& model, const std::string& name, const Node& node) {
-  const auto* codes = std::get_if<QuantizedTensor>(&model.weights.at(name));
-  if (codes != nullptr && codes->format().get_if<FixedPoint>() != nullptr) return *codes;
-  fail(ErrorCode::invalid_input, "node \"{}\": it computes in fixed point, but \"{}\" is not (need fixed<IL,FL>); check the model.",
-       node.name, name);
-}
-
-}  // namespace
-
 void install_evaluation(const Model& model, Network& network) {
   const Graph& graph = network.graph();
-  const auto first = std::ranges::find_if(graph.nodes, is_product);
-  const FixedPoint input = format_attribute(*first, kInputFormat);
-  const auto chain = std::make_shared<Chain>(graph, weight_shapes(model), ValueFormats{.input = input, .errors = input},
-                                             [](const Node& node) { return format_attribute(node, kOutputFormat); });
+  const ValueFormats formats = fixed_point_formats(model);
+  const FixedPoint& input = formats.at(graph.inputs[0].name);
+  const auto chain = std::make_shared<Chain>(graph, weight_shapes(model), ChainFormats{.input = input, .errors = input},
+                                             [&formats](const Node& node) { return formats.at(node.outputs[0]); });
   // The products read codes where these lie, so they live as long as the chain.
   const auto parameters = std::make_shared<std::vector<QuantizedTensor>>();
   parameters->reserve(2 * chain->links().size());
   for (Chain::Link& link : chain->links()) {
     if (link.product == nullptr) continue;
     const Node& node = *link.node;
-    const QuantizedTensor& weights = parameters->emplace_back(codes_of(model, node.inputs[1], node));
-    ProductFormats formats{.src = format_attribute(node, kInputFormat),
+    const auto keep = [&](std::size_t index) -> const QuantizedTensor& {
+      return parameters->emplace_back(std::get<QuantizedTensor>(model.weights.at(node.inputs[index])));
+    };
+    const QuantizedTensor& weights = keep(1);
+    ProductFormats product{.src = formats.at(node.inputs[0]),
                            .weights = *weights.format().get_if<FixedPoint>(),
                            .bias = *weights.format().get_if<FixedPoint>(),
                            .dst = link.output,
                            .errors = link.output};
     std::span<const std::int32_t> bias;
     if (node.inputs.size() > 2 && !node.inputs[2].empty()) {
-      const QuantizedTensor& codes = parameters->emplace_back(codes_of(model, node.inputs[2], node));
-      formats.bias = *codes.format().get_if<FixedPoint>();
+      const QuantizedTensor& codes = keep(2);
+      product.bias = *codes.format().get_if<FixedPoint>();
       bias = codes.codes();
     }
-    link.product->product().set_parameters(formats, weights.codes(), bias);
+    link.product->product().set_parameters(product, weights.codes(), bias);
   }
   Chain::install(chain, network, [parameters](const PassContext& pass) {
     if (pass.mode == Mode::train) {

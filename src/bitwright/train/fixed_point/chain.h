@@ -16,7 +16,7 @@
 namespace bitwright::fixed_point {
 
 /// Formats of what moves through a network.
-struct ValueFormats {
+struct ChainFormats {
   FixedPoint input;   ///< of the network's input
   FixedPoint errors;  ///< of all errors
 };
@@ -34,7 +34,7 @@ class Chain {
   /// `output_of` gives the format of a product's outputs. The graph and its nodes must outlive the chain.
   /// Throws: `Error(unsupported)`: operators other than Conv, Gemm, Relu, MaxPool, Flatten, Dropout and a final Softmax (one message
   /// with the names of all such nodes), a value that two nodes read, no product at all.
-  Chain(const Graph& graph, const ShapeMap& weights, const ValueFormats& formats, const std::function<FixedPoint(const Node&)>& output_of);
+  Chain(const Graph& graph, const ShapeMap& weights, const ChainFormats& formats, const std::function<FixedPoint(const Node&)>& output_of);
 
   /// Makes the network's nodes compute on codes; `rule_of` says how a pass rounds. The network's output stays a float32 tensor, made by
   /// `finish` from the values of the last codes (absent: they are the output). Both must live as long as the network.
@@ -54,16 +54,13 @@ class Chain {
   SaturationCount inputs;  ///< conversions of the network's input in `Mode::train`
 
  private:
-  ValueFormats formats_;
+  ChainFormats formats_;
   std::vector<Link> links_;
 };
 
-/// Whether the model's products state number formats of their inputs and outputs: it is then computed in integers.
-[[nodiscard]] bool is_fixed_point(const Graph& graph);
-
 /// Makes a network compute a fixed-point model's evaluation in integers, bit for bit as `Session` does. Training such a network is refused
 /// (`Error(unsupported)`): method `fixed` brings its own chain.
-/// Requires: is_fixed_point(model.graph). Throws: `Error(invalid_input)` when a weight is not fixed point.
+/// Requires: is_fixed_point(model.graph), a network on the CPU. Throws: as `fixed_point_formats` and `Chain`.
 void install_evaluation(const Model& model, Network& network);
 
 }  // namespace bitwright::fixed_point

@@ -3,6 +3,7 @@
 
 #include "bitwright/core/assert.h"
 #include "bitwright/core/error.h"
+#include "bitwright/model/fixed_point_model.h"
 #include "bitwright/train/methods/fixed/layer.h"
 #include "bitwright/train/network.h"
 #include "bitwright/train/optimizer.h"
@@ -113,7 +114,7 @@ void Fixed::attach(Network& network, const BitPlan& plan) {
   ShapeMap shapes;
   for (const bitwright::Parameter& parameter : network.parameters()) shapes.emplace(parameter.name, tensor_shape(parameter.tensor));
   chain_ = std::make_shared<Chain>(network.graph(), shapes,
-                                   fixed_point::ValueFormats{.input = options_.outputs, .errors = options_.errors_format()},
+                                   fixed_point::ChainFormats{.input = options_.outputs, .errors = options_.errors_format()},
                                    [this](const Node&) { return options_.outputs; });
   layers_.clear();
   for (Chain::Link& link : chain_->links()) {
@@ -279,8 +280,8 @@ const Fixed::Parameter* Fixed::find(std::string_view name) const {
 void Fixed::complete(Model& model) const {
   for (Node& node : model.graph.nodes) {
     if (node.op != Op::Conv && node.op != Op::Gemm) continue;
-    node.attributes.insert_or_assign("input_format", options_.outputs.spec());
-    node.attributes.insert_or_assign("output_format", options_.outputs.spec());
+    node.attributes.insert_or_assign(std::string(kInputFormatAttribute), options_.outputs.spec());
+    node.attributes.insert_or_assign(std::string(kOutputFormatAttribute), options_.outputs.spec());
   }
   model.notes["fixed.arithmetic"] = arithmetic_text(options_.arithmetic);
 }

@@ -2,6 +2,7 @@
 #include "bitwright/train/methods/fixed/options.h"
 
 #include "bitwright/core/error.h"
+#include "bitwright/model/fixed_point_model.h"
 #include "bitwright/train/method_options.h"
 
 #include <array>

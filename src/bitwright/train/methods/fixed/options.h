@@ -39,11 +39,6 @@ struct FixedOptions {
   [[nodiscard]] FixedPoint errors_format() const { return errors.value_or(outputs); }
 };
 
-/// Codes of outputs and errors are at most so wide: they are multiplied as int16.
-inline constexpr int kMaxActivationBits = 16;
-/// Codes of weights and biases are at most so wide: 24 bits are exact in float32 and in the kernels' digits.
-inline constexpr int kMaxWeightBits = 24;
-
 /// Throws: `Error(usage)` on unknown or wrong options.
 [[nodiscard]] FixedOptions parse_fixed_options(const MethodRecipe& recipe);
 
