@@ -4,6 +4,8 @@
 #include "bitwright/core/assert.h"
 #include "bitwright/core/cpu.h"
 #include "bitwright/core/error.h"
+#include "bitwright/model/fixed_point_model.h"
+#include "bitwright/train/fixed_point/chain.h"
 #include "bitwright/train/ops/forward.h"
 #include "bitwright/train/state.h"
 #include "bitwright/train/tensor.h"
@@ -51,6 +53,7 @@ Network::Network(const Model& model, NetworkOptions options) : model_(model), op
   BITWRIGHT_ASSERT(model_.graph.inputs.size() == 1 && model_.graph.outputs.size() == 1);
   add_tensors();
   add_steps();
+  if (is_fixed_point(model_.graph)) fixed_point::install_evaluation(model_, *this);
 }
 
 void Network::add_tensors() {

@@ -41,7 +41,7 @@ std::vector<torch::optim::OptimizerParamGroup> torch_groups(const std::vector<Gr
 
 class Optimizer::Impl {
  public:
-  Impl(const Network& network, const TrainRecipe& recipe, std::span<const std::unique_ptr<Method>> methods) : kind_(recipe.optimizer) {
+  Impl(const Network& network, const TrainRecipe& recipe, std::span<const std::unique_ptr<Method>> methods) : recipe_(recipe), kind_(recipe.optimizer), rate_(recipe.lr) {
     Group weights{{}, recipe.weight_decay, 1.0};
     Group others{{}, recipe.bias_weight_decay, 1.0};
     for (const Parameter& parameter : network.parameters()) {
@@ -70,9 +70,13 @@ class Optimizer::Impl {
   }
 
   void set_learning_rate(double rate) {
+    rate_ = rate;
     std::vector<torch::optim::OptimizerParamGroup>& groups = optimizer_->param_groups();
     for (std::size_t i = 0; i < groups.size(); ++i) groups[i].options().set_lr(rate * lr_ratios_[i]);
   }
+
+  [[nodiscard]] double learning_rate() const noexcept { return rate_; }
+  [[nodiscard]] const TrainRecipe& recipe() const noexcept { return recipe_; }
 
   torch::optim::Optimizer& optimizer() { return *optimizer_; }
 
@@ -150,7 +154,9 @@ class Optimizer::Impl {
     std::string name;
     at::Tensor tensor;
   };
+  TrainRecipe recipe_;
   OptimizerKind kind_;
+  double rate_;
   std::vector<Changed> parameters_;
   std::vector<double> lr_ratios_;  ///< per group
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
@@ -166,6 +172,10 @@ void Optimizer::zero_gradients() { impl_->optimizer().zero_grad(); }
 void Optimizer::step() { impl_->step(); }
 
 void Optimizer::set_learning_rate(double rate) { impl_->set_learning_rate(rate); }
+
+double Optimizer::learning_rate() const noexcept { return impl_->learning_rate(); }
+
+const TrainRecipe& Optimizer::recipe() const noexcept { return impl_->recipe(); }
 
 std::vector<at::Tensor> Optimizer::state_tensors(std::string_view parameter) const {
   return impl_->state_tensors(impl_->tensor(parameter));

@@ -32,6 +32,10 @@ class Optimizer {
   void zero_gradients();
   void step();
   void set_learning_rate(double rate);
+  /// The rate of this step, for methods that update parameters of their own by the recipe's rule.
+  [[nodiscard]] double learning_rate() const noexcept;
+  /// Momentum, decays and kind of the rule, as the recipe states them.
+  [[nodiscard]] const TrainRecipe& recipe() const noexcept;
 
   /// What the optimizer remembers of each element of a parameter (momentum; Adam's two moments): tensors of the parameter's shape that
   /// share the optimizer's memory. Empty before the first step.

@@ -17,7 +17,7 @@ namespace bitwright {
 namespace {
 
 const std::array<std::string, 2> kOptimizers = {"sgd", "adam"};
-const std::array<std::string, 4> kSchedules = {"constant", "step", "cosine", "plateau"};
+const std::array<std::string, 5> kSchedules = {"constant", "step", "cosine", "plateau", "exponential"};
 const std::array<std::string, 2> kDevices = {"cpu", "cuda"};
 const std::array<std::string, 2> kPrecisions = {"float32", "bfloat16"};
 

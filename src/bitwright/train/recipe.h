@@ -37,7 +37,7 @@ struct DataRecipe {
 };
 
 enum class OptimizerKind { sgd, adam };
-enum class ScheduleKind { constant, step, cosine, plateau };
+enum class ScheduleKind { constant, step, cosine, plateau, exponential };
 enum class Precision { float32, bfloat16 };
 enum class DeviceKind { cpu, cuda };
 
@@ -53,7 +53,7 @@ struct TrainRecipe {
   double bias_weight_decay = 0.0;  ///< on biases and batch-norm affine
   ScheduleKind schedule = ScheduleKind::constant;
   std::vector<double> milestones = {0.5, 0.75};  ///< `step`: fractions of a phase after which lr is multiplied by `gamma`
-  double gamma = 0.1;                            ///< `step` and `plateau`
+  double gamma = 0.1;                            ///< `step`, `plateau` and `exponential`
   std::int64_t patience = 2;                     ///< `plateau`: epochs without a lower training loss
   std::int64_t warmup_steps = 0;                 ///< linear ramp at the start of each phase
   Precision precision = Precision::float32;      ///< of forward and backward in training; evaluation and all decisions are float32

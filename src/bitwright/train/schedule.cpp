@@ -26,12 +26,14 @@ double Schedule::rate(std::int64_t step_in_phase) const {
       break;
     case ScheduleKind::cosine: rate *= 0.5 * (1.0 + std::cos(std::numbers::pi * step / steps)); break;
     case ScheduleKind::plateau: rate *= std::pow(recipe_.gamma, static_cast<double>(reductions_)); break;
+    case ScheduleKind::exponential: rate *= std::pow(recipe_.gamma, static_cast<double>(epochs_)); break;
   }
   if (step_in_phase < recipe_.warmup_steps) rate *= (step + 1.0) / (static_cast<double>(recipe_.warmup_steps) + 1.0);
   return rate;
 }
 
 void Schedule::end_epoch(double training_loss) {
+  ++epochs_;
   if (training_loss < best_loss_) {
     best_loss_ = training_loss;
     epochs_without_progress_ = 0;
@@ -45,12 +47,14 @@ void Schedule::save(StateWriter& state) const {
   state.real("schedule.best_loss", best_loss_);
   state.integer("schedule.epochs_without_progress", epochs_without_progress_);
   state.integer("schedule.reductions", reductions_);
+  state.integer("schedule.epochs", epochs_);
 }
 
 void Schedule::load(StateReader& state) {
   best_loss_ = state.real("schedule.best_loss");
   epochs_without_progress_ = state.integer("schedule.epochs_without_progress");
   reductions_ = state.integer("schedule.reductions");
+  epochs_ = state.integer("schedule.epochs");
 }
 
 }  // namespace bitwright

@@ -29,7 +29,7 @@ class MethodConformance : public ::testing::TestWithParam<std::string> {
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_.path(); }
 
   [[nodiscard]] Recipe recipe() const {
-    Recipe recipe = tiny_recipe(folder());
+    Recipe recipe = tiny_recipe_for(GetParam(), folder());
     recipe.train.epochs = 4;
     recipe.methods = {tiny_method(GetParam())};
     return recipe;
@@ -135,7 +135,7 @@ void expect_derivative(double gradient, const at::Tensor& g, const at::Tensor& u
 TEST_P(MethodConformance, TheGradientIsTheDerivativeOfTheSurrogate) {
   constexpr double kStep = 0x1p-12;
   at::set_num_threads(1);
-  Network network(tiny_model());
+  Network network(tiny_model_for(GetParam()));
   std::vector<std::unique_ptr<Method>> methods;
   methods.push_back(make_method(tiny_method(GetParam())));
   Method& method = *methods.front();

@@ -54,6 +54,16 @@ TEST(Schedule, PlateauFallsAfterPatienceAndOneMoreEpoch) {
   EXPECT_EQ(schedule.rate(10), 0.125);
 }
 
+TEST(Schedule, ExponentialFallsAfterEveryEpochAndOnlyThen) {
+  Schedule schedule(recipe_with(ScheduleKind::exponential), 100);
+  EXPECT_EQ(schedule.rate(0), 0.5);
+  EXPECT_EQ(schedule.rate(49), 0.5);
+  schedule.end_epoch(1.0);
+  EXPECT_EQ(schedule.rate(50), 0.125);
+  schedule.end_epoch(0.5);
+  EXPECT_EQ(schedule.rate(99), 0.03125);
+}
+
 TEST(Schedule, WarmUpIsALinearRamp) {
   TrainRecipe recipe = recipe_with(ScheduleKind::constant);
   recipe.warmup_steps = 4;
@@ -64,21 +74,23 @@ TEST(Schedule, WarmUpIsALinearRamp) {
 }
 
 TEST(Schedule, GoesOnFromItsSavedState) {
-  Schedule first(recipe_with(ScheduleKind::plateau), 100);
-  for (const double loss : {1.0, 1.0, 1.0, 1.0}) first.end_epoch(loss);
-  StateWriter writer;
-  first.save(writer);
-  const std::vector<std::byte> bytes = std::move(writer).take();
-  Schedule second(recipe_with(ScheduleKind::plateau), 100);
-  StateReader reader(bytes, "state");
-  second.load(reader);
-  for (const double loss : {1.0, 0.5, 0.5, 0.5, 0.5}) {
+  for (const ScheduleKind kind : {ScheduleKind::plateau, ScheduleKind::exponential}) {
+    Schedule first(recipe_with(kind), 100);
+    for (const double loss : {1.0, 1.0, 1.0, 1.0}) first.end_epoch(loss);
+    StateWriter writer;
+    first.save(writer);
+    const std::vector<std::byte> bytes = std::move(writer).take();
+    Schedule second(recipe_with(kind), 100);
+    StateReader reader(bytes, "state");
+    second.load(reader);
+    for (const double loss : {1.0, 0.5, 0.5, 0.5, 0.5}) {
+      EXPECT_EQ(second.rate(3), first.rate(3));
+      first.end_epoch(loss);
+      second.end_epoch(loss);
+    }
     EXPECT_EQ(second.rate(3), first.rate(3));
-    first.end_epoch(loss);
-    second.end_epoch(loss);
+    EXPECT_LT(first.rate(3), 0.125);
   }
-  EXPECT_EQ(second.rate(3), first.rate(3));
-  EXPECT_LT(first.rate(3), 0.125);
 }
 
 }  // namespace

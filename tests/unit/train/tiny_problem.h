@@ -55,6 +55,18 @@ inline Model tiny_model() {
   return model;
 }
 
+/// The same without batch norm: operators that have an integer form.
+inline Model tiny_integer_model() {
+  Model model = tiny_model();
+  std::erase_if(model.graph.nodes, [](const Node& node) { return node.op == Op::BatchNormalization; });
+  for (Node& node : model.graph.nodes) {
+    if (node.op == Op::Relu) node.inputs = {"conv"};
+  }
+  std::erase_if(model.weights, [](const auto& weight) { return weight.first.starts_with("bn."); });
+  validate(model);
+  return model;
+}
+
 /// 80 images in batches of 16: five steps an epoch.
 inline Recipe tiny_recipe(const std::filesystem::path& folder) {
   const std::filesystem::path packed = folder / "tiny.bw";
@@ -78,6 +90,22 @@ inline MethodRecipe inq_recipe(std::int64_t bits, std::vector<double> portions) 
 inline MethodRecipe tiny_method(const std::string& name) {
   if (name == "ttq") return {name, {{"layers", std::string("all")}, {"scale_lr_ratio", 0.005}}};
   return {name, {}};
+}
+
+/// The tiny recipe on the model that method `fixed` can train.
+inline Recipe tiny_integer_recipe(const std::filesystem::path& folder) {
+  const std::filesystem::path packed = folder / "tiny-integer.bw";
+  if (!std::filesystem::exists(packed)) save_packed(packed, tiny_integer_model());
+  Recipe recipe = tiny_recipe(folder);
+  recipe.model.from = packed.string();
+  recipe.methods = {{"fixed", {}}};
+  return recipe;
+}
+
+/// The tiny problem in the form that a method can train: in integers there is no batch normalization.
+inline Model tiny_model_for(const std::string& method) { return method == "fixed" ? tiny_integer_model() : tiny_model(); }
+inline Recipe tiny_recipe_for(const std::string& method, const std::filesystem::path& folder) {
+  return method == "fixed" ? tiny_integer_recipe(folder) : tiny_recipe(folder);
 }
 
 /// Runs a recipe in a new or existing folder.
