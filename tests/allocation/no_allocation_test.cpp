@@ -2,6 +2,7 @@
 // `Session::run` allocates nothing: every door to the heap is counted, for all threads and all libraries of this program.
 #include "bitwright/model/zoo.h"
 #include "bitwright/runtime/argument_pool.h"
+#include "tests/support/fixed_models.h"
 #include "tests/unit/runtime/small_models.h"
 
 #include <gtest/gtest.h>
@@ -99,6 +100,22 @@ struct Case {
   std::int64_t batch;
   int threads;
 };
+
+TEST(NoAllocationInIntegers, InAnyRunOfAFixedPointModel) {
+  constexpr FixedPoint kFormat{.int_bits = 6, .frac_bits = 10};
+  const Model model = test::fixed_point(build_zoo_model("lenet5", 3), {.int_bits = 2, .frac_bits = 14}, kFormat, kFormat);
+  for (const int threads : {1, 2}) {
+    for (const std::int64_t batch : {1, 5}) {
+      Session session(model, {.threads = threads, .batch = batch});
+      const std::vector<float> input = test::random_input(session);
+      std::vector<float> output(static_cast<std::size_t>(batch * session.output_shape().element_count()));
+      const CountedAllocations counted;
+      for (int i = 0; i < 5; ++i) session.run(input, output);
+      EXPECT_EQ(counted.stop(), 0) << threads << " threads, batch " << batch;
+      EXPECT_NE(output.front(), 0.0F);
+    }
+  }
+}
 
 class NoAllocation : public ::testing::TestWithParam<Case> {};
 

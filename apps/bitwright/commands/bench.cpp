@@ -2,6 +2,7 @@
 #include "bitwright/core/cpu.h"
 #include "bitwright/core/error.h"
 #include "bitwright/core/rng.h"
+#include "bitwright/model/fixed_point_model.h"
 #include "bitwright/model/model_source.h"
 #include "bitwright/runtime/session.h"
 #include "commands/commands.h"
@@ -145,11 +146,12 @@ void bench(const BenchOptions& options) {
   document["batch"] = options.batch;
   document["threads"] = options.threads;
   document["runs"] = rounds;
-  document["activations"] = options.activations;
+  const std::string activations = is_fixed_point(subject.session().model().graph) ? "fixed-point" : options.activations;
+  document["activations"] = activations;
   document["cpu"] = cpu_name();
   document["cpu_features"] = cpu_features();
   text += fmt::format("{} runs, batch {}, {} thread{}, {} activations\nCPU: {} ({})\n", rounds, options.batch, options.threads,
-                      options.threads == 1 ? "" : "s", options.activations, cpu_name(), fmt::join(cpu_features(), " "));
+                      options.threads == 1 ? "" : "s", activations, cpu_name(), fmt::join(cpu_features(), " "));
   write_result(options.json ? document.dump(2) + "\n" : text);
 }
 

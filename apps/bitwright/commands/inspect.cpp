@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "bitwright/model/fixed_point_model.h"
 #include "bitwright/model/model_source.h"
 #include "bitwright/runtime/session.h"
 #include "commands/commands.h"
@@ -42,6 +43,12 @@ Json to_json(const WeightFacts& weight) {
   return object;
 }
 
+// Formats of the codes that a product of a fixed-point model takes and gives.
+std::string formats_of(const Node& node) {
+  const std::string input = node.string_attribute(kInputFormatAttribute, "");
+  return input.empty() ? "" : fmt::format("  {} -> {}", input, node.string_attribute(kOutputFormatAttribute, ""));
+}
+
 Json to_json(const std::string& source, const Session& session, const ModelFacts& facts, const ShapeMap& shapes) {
   const Model& model = session.model();
   Json layers = Json::array();
@@ -54,6 +61,10 @@ Json to_json(const std::string& source, const Session& session, const ModelFacts
                       {"op", op_entry(node.op).name},
                       {"output_shape", shapes.at(node.outputs.front()).dims()},
                       {"weights", weights}});
+    for (const std::string_view key : {kInputFormatAttribute, kOutputFormatAttribute}) {
+      const std::string format = node.string_attribute(key, "");
+      if (!format.empty()) layers.back()[std::string(key)] = format;
+    }
   }
   Json weights = Json::array();
   for (const WeightFacts& weight : facts.weights) weights.push_back(to_json(weight));
@@ -85,7 +96,8 @@ std::string to_text(const std::string& source, const Session& session, const Mod
                                  session.output_shape().to_string());
   text += fmt::format("{:<24} {:<20} {}\n", "layer", "operator", "output");
   for (const Node& node : model.graph.nodes) {
-    text += fmt::format("{:<24} {:<20} {}\n", node.name, op_entry(node.op).name, shapes.at(node.outputs.front()).to_string());
+    text += fmt::format("{:<24} {:<20} {}{}\n", node.name, op_entry(node.op).name, shapes.at(node.outputs.front()).to_string(),
+                        formats_of(node));
   }
   text +=
       fmt::format("\n{:<24} {:<18} {:<14} {:>11} {:>8} {:>8} {:>8}\n", "weight", "shape", "format", "bytes", "bits", "entropy", "Huffman");

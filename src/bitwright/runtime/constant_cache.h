@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "bitwright/kernels/fixed_point/fixed_point.h"
 #include "bitwright/kernels/gemv_packed/gemv_packed.h"
 
 #include <oneapi/dnnl/dnnl.hpp>
 
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,16 +33,16 @@ class ConstantCache {
   }
 
   template <typename Make>
-  [[nodiscard]] std::shared_ptr<const std::vector<std::int16_t>> fixed(const std::string& key, Make make) {
-    std::shared_ptr<const std::vector<std::int16_t>>& kept = fixed_[key];
-    if (!kept) kept = std::make_shared<const std::vector<std::int16_t>>(make());
+  [[nodiscard]] std::shared_ptr<const FixedPacked> fixed(const std::string& key, Make make) {
+    std::shared_ptr<const FixedPacked>& kept = fixed_[key];
+    if (!kept) kept = std::make_shared<const FixedPacked>(make());
     return kept;
   }
 
  private:
   std::map<std::string, std::vector<dnnl::memory>> memories_;
   std::map<std::string, std::shared_ptr<const GemvPackedWeights>> packed_;
-  std::map<std::string, std::shared_ptr<const std::vector<std::int16_t>>> fixed_;
+  std::map<std::string, std::shared_ptr<const FixedPacked>> fixed_;
 };
 
 }  // namespace bitwright

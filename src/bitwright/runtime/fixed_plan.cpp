@@ -34,6 +34,31 @@ void share(int threads, std::int64_t count, Use use) {
   }
 }
 
+// Largest codes of one plane: first down the columns of a window into `row`, then along them. `least` stands for what is outside.
+void pool_plane(const Window& window, const Shape& src_shape, const std::int16_t* src, const Shape& dst_shape, std::int16_t least,
+                std::int16_t* row, std::int16_t* dst) noexcept {
+  const std::int64_t height = src_shape[2];
+  const std::int64_t width = src_shape[3];
+  const std::int64_t out_width = dst_shape[3];
+  for (std::int64_t oy = 0; oy < dst_shape[2]; ++oy, dst += out_width) {
+    std::fill_n(row, width, least);
+    for (std::int64_t ky = 0; ky < window.kernel[0]; ++ky) {
+      const std::int64_t y = oy * window.strides[0] - window.pads_begin[0] + ky * window.dilations[0];
+      if (y < 0 || y >= height) continue;
+      for (std::int64_t x = 0; x < width; ++x) row[x] = std::max(row[x], src[y * width + x]);
+    }
+    std::fill_n(dst, out_width, least);
+    const std::int64_t stride = window.strides[1];
+    for (std::int64_t kx = 0; kx < window.kernel[1]; ++kx) {
+      // Outputs whose column ox * stride + shift lies within the row.
+      const std::int64_t shift = kx * window.dilations[1] - window.pads_begin[1];
+      const std::int64_t first = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
+      const std::int64_t last = shift >= width ? 0 : std::min(out_width, (width - shift + stride - 1) / stride);
+      for (std::int64_t ox = first; ox < last; ++ox) dst[ox] = std::max(dst[ox], row[ox * stride + shift]);
+    }
+  }
+}
+
 struct CodesValue {
   BufferId buffer = 0;
   Shape shape;
@@ -150,7 +175,7 @@ class FixedPlanner {
     const FixedDigits digits = fixed_digits(product.input.word_bits(), product.weight.word_bits());
     const std::int64_t packed_count = fixed_packed_conv_count(shape, digits);
     const auto packed = builder_.constants().fixed(constant_key(node, "fixed"), [&] {
-      std::vector<std::int16_t> all(static_cast<std::size_t>(groups * packed_count));
+      FixedPacked all(groups * packed_count);
       for (std::int64_t g = 0; g < groups; ++g) {
         fixed_pack_conv(shape, FixedConvWeights::forward, {.wide = product.codes.data() + g * shape.outputs * shape.depth()}, digits,
                         all.data() + g * packed_count);
@@ -205,7 +230,7 @@ class FixedPlanner {
     const std::int64_t depth = weight[1];
     const FixedDigits digits = fixed_digits(product.input.word_bits(), product.weight.word_bits());
     const auto packed = builder_.constants().fixed(constant_key(node, "fixed"), [&] {
-      std::vector<std::int16_t> all(static_cast<std::size_t>(fixed_packed_count(columns, depth, digits)));
+      FixedPacked all(fixed_packed_count(columns, depth, digits));
       fixed_pack(kernel_, {.codes = {.wide = product.codes.data()},
                            .columns = columns,
                            .column_stride = depth,
@@ -247,32 +272,18 @@ class FixedPlanner {
     const CodesValue dst = make(node.outputs.front());
     const Window window = read_window(node);
     const auto least = static_cast<std::int16_t>(formats_.at(node.inputs.front()).min_code());
+    const std::int64_t row_bytes = aligned_bytes(src.shape[3] * static_cast<std::int64_t>(sizeof(std::int16_t)));
+    const BufferId rows = builder_.new_buffer(builder_.threads() * row_bytes);
     builder_.report(node, "loop:max_pool:int16");
-    builder_.add_loop({src.buffer}, {dst.buffer},
+    builder_.add_loop({src.buffer}, {rows, dst.buffer},
                       [=, threads = builder_.threads(), src_shape = src.shape, dst_shape = dst.shape](std::span<float* const> buffers) {
-                        const std::int64_t height = src_shape[2];
-                        const std::int64_t width = src_shape[3];
-                        const std::int64_t out_height = dst_shape[2];
-                        const std::int64_t out_width = dst_shape[3];
-                        share(threads, src_shape[0] * src_shape[1], [&](int, std::int64_t begin, std::int64_t end) {
+                        const std::int64_t src_plane = src_shape[2] * src_shape[3];
+                        const std::int64_t dst_plane = dst_shape[2] * dst_shape[3];
+                        share(threads, src_shape[0] * src_shape[1], [&](int thread, std::int64_t begin, std::int64_t end) {
+                          auto* row = reinterpret_cast<std::int16_t*>(bytes_in(buffers[1]) + thread * row_bytes);
                           for (std::int64_t plane = begin; plane < end; ++plane) {
-                            const std::int16_t* from = codes_in(buffers[0]) + plane * height * width;
-                            std::int16_t* to = codes_in(buffers[1]) + plane * out_height * out_width;
-                            std::fill_n(to, out_height * out_width, least);
-                            for (std::int64_t oy = 0; oy < out_height; ++oy) {
-                              for (std::int64_t ky = 0; ky < window.kernel[0]; ++ky) {
-                                const std::int64_t y = oy * window.strides[0] - window.pads_begin[0] + ky * window.dilations[0];
-                                if (y < 0 || y >= height) continue;
-                                for (std::int64_t kx = 0; kx < window.kernel[1]; ++kx) {
-                                  const std::int64_t shift = kx * window.dilations[1] - window.pads_begin[1];
-                                  for (std::int64_t ox = 0; ox < out_width; ++ox) {
-                                    const std::int64_t x = ox * window.strides[1] + shift;
-                                    if (x < 0 || x >= width) continue;
-                                    to[oy * out_width + ox] = std::max(to[oy * out_width + ox], from[y * width + x]);
-                                  }
-                                }
-                              }
-                            }
+                            pool_plane(window, src_shape, codes_in(buffers[0]) + plane * src_plane, dst_shape, least, row,
+                                       codes_in(buffers[2]) + plane * dst_plane);
                           }
                         });
                       });

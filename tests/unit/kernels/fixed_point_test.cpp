@@ -2,6 +2,7 @@
 // Every fixed-point kernel of this build against the references, bit for bit, with codes at the ends of their formats.
 #include "bitwright/kernels/fixed_point/fixed_point.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

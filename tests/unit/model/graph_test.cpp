@@ -134,7 +134,8 @@ INSTANTIATE_TEST_SUITE_P(
                "tiny: node \"fc\": attribute \"transB\" has the wrong type (found float, need int); check the graph.",
                [](Model& m) { m.graph.nodes[0].attributes["transB"] = 1.0F; }},
         Broken{"UnknownAttribute", ErrorCode::unsupported,
-               "tiny: node \"fc\": Gemm has an attribute that is not supported (found \"gamma\", need one of: alpha, beta, transA, "
+               "tiny: node \"fc\": Gemm has an attribute that is not supported (found \"gamma\", need one of: alpha, beta, input_format, "
+               "output_format, transA, "
                "transB); remove it.",
                [](Model& m) { m.graph.nodes[0].attributes["gamma"] = 1.0F; }},
         Broken{"OutputNeverMade", ErrorCode::invalid_input, "tiny: output \"ghost\" is made by no node; check the graph's outputs.",

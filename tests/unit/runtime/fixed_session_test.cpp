@@ -107,6 +107,28 @@ TEST(FixedSession, RoundsTheDotProductOfThePage) {
   EXPECT_THAT(run_reference(model, input, 1), ::testing::ElementsAre(-3143.0 / 1024.0));
 }
 
+TEST(FixedSession, InputsAreRoundedToNearestWithTiesDown) {  // (G4), (G8)
+  const std::vector<float> input = {0.5F,         -0.5F,  1.5F,    -1.5F,    2.5F,      -2.5F,    0.49999997F, 0.50000006F, -0.50000006F,
+                                    -0.49999997F, 1e-30F, -1e-30F, 40000.0F, -40000.0F, 32767.0F, 32767.5F,    -32768.5F,   -0.0F};
+  const std::vector<float> codes = {0, -1, 1, -2, 2, -3, 0, 1, -1, 0, 0, 0, 32767, -32768, 32767, 32767, -32768, 0};
+  const auto count = static_cast<std::int64_t>(input.size());
+  const FixedPoint whole{.int_bits = 16, .frac_bits = 0};
+  Model model;
+  model.graph.name = "identity";
+  model.graph.inputs = {{.name = "input", .shape = Shape{Shape::kDynamic, 1, 1, count}}};
+  model.graph.nodes = {{.name = "conv",
+                        .op = Op::Conv,
+                        .inputs = {"input", "weight"},
+                        .outputs = {"out"},
+                        .attributes = {{"input_format", whole.spec()}, {"output_format", whole.spec()}}}};
+  model.graph.outputs = {"out"};
+  model.weights.emplace("weight",
+                        QuantizedTensor(FixedPoint{.int_bits = 2, .frac_bits = 0}, Shape{1, 1, 1, 1}, {1}, FixedPoint::Parameters{}));
+  Session session(model);
+  EXPECT_EQ(test::run_session(session, input), codes);
+  EXPECT_THAT(run_reference(model, input, 1), ::testing::ElementsAreArray(codes));
+}
+
 TEST(FixedSession, LeNetKeepsItsAnswersThroughTheFileAndAnyBatch) {
   const Model model = test::fixed_point(build_zoo_model("lenet5", 5), kWeights, kBias, kOutputs);
   const std::vector<std::byte> file = pack_model(model);

@@ -138,7 +138,7 @@ TEST(Session, EveryInstructionSetGivesTheSameAnswers) {
     SCOPED_TRACE(isa_name(isa));
     ::setenv("BITWRIGHT_ISA", std::string(isa_name(isa)).c_str(), 1);
     Session session(layer, {.threads = 1, .batch = 3});
-    EXPECT_EQ(test::report_of(session, "Gemm0").kernel, "gemv_packed:" + std::string(isa_name(isa)) + ":5bit");
+    EXPECT_EQ(test::report_of(session, "Gemm0").kernel, "gemv_packed:" + std::string(isa_name(std::min(isa, Isa::avx512))) + ":5bit");
     const std::vector<float> output = run_session(session, random_input(session));
     if (first.empty()) first = output;
     EXPECT_EQ(output, first);

@@ -8,11 +8,21 @@ namespace {
 constexpr std::int64_t kPanelPair = 2 * kFixedPanelColumns;
 constexpr std::int64_t kSlack = 64;  // elements that a run of odd length may read behind the image
 
-// Positions whose accumulators are kept before they are rounded: whole tiles, within a level-2 cache.
-std::int64_t block_positions(const FixedConvShape& shape) noexcept {
-  constexpr std::int64_t kBytes = 64 * 1024;
+std::int64_t whole_tiles(std::int64_t positions) noexcept { return (positions + kFixedTileRows - 1) / kFixedTileRows * kFixedTileRows; }
+
+// Positions whose accumulators may be kept before they are rounded: whole tiles, within a level-2 cache.
+std::int64_t most_positions(const FixedConvShape& shape) noexcept {
+  constexpr std::int64_t kBytes = 256 * 1024;
   const std::int64_t fitting = kBytes / (shape.outputs * static_cast<std::int64_t>(sizeof(std::int64_t)));
-  return std::clamp<std::int64_t>(fitting / kFixedTileRows, 4, 32) * kFixedTileRows;
+  return std::min(std::clamp<std::int64_t>(fitting / kFixedTileRows, 4, 85) * kFixedTileRows,
+                  whole_tiles(shape.out_height * shape.out_width));
+}
+
+// The same for a slice, in blocks of about equal size.
+std::int64_t block_positions(const FixedConvShape& shape, std::int64_t positions) noexcept {
+  const std::int64_t most = most_positions(shape);
+  const std::int64_t blocks = (positions + most - 1) / most;
+  return whole_tiles((positions + blocks - 1) / blocks);
 }
 
 struct Pieces {
@@ -23,7 +33,7 @@ struct Pieces {
 
 Pieces share_out(FixedScratch& scratch, const FixedConvShape& shape, const FixedImage& image) noexcept {
   return {.image = scratch.take<std::int16_t>(image.count() + kSlack),
-          .acc = scratch.take<std::int64_t>(shape.outputs * block_positions(shape)),
+          .acc = scratch.take<std::int64_t>(shape.outputs * most_positions(shape)),
           .sums = scratch.take<std::int64_t>(kFixedTileRows * kFixedPanelColumns)};
 }
 
@@ -40,21 +50,25 @@ void fixed_pack_conv(const FixedConvShape& layer, FixedConvWeights use, const Fi
   const bool is_forward = use == FixedConvWeights::forward;
   const FixedConvShape shape = is_forward ? layer : fixed_input_error_shape(layer);
   std::fill_n(dst, fixed_packed_conv_count(shape, digits), std::int16_t{0});
-  const std::int64_t depth = segment_depth(shape);
+  const std::int64_t panel_elements = segment_depth(shape) / 2 * digits.count * kPanelPair;
   const std::int64_t taps = layer.kernel_height * layer.kernel_width;
-  for (std::int64_t o = 0; o < shape.outputs; ++o) {
-    std::int16_t* panel = dst + o / kFixedPanelColumns * (depth / 2) * digits.count * kPanelPair + o % kFixedPanelColumns * 2;
+  // Outputs of a panel innermost: their lines of dst are shared, and each of their kernels stays in the cache for all its taps.
+  for (std::int64_t first = 0; first < shape.outputs; first += kFixedPanelColumns, dst += panel_elements) {
+    const std::int64_t outputs = std::min(kFixedPanelColumns, shape.outputs - first);
     for (std::int64_t c = 0; c < shape.channels; ++c) {
-      const std::int64_t kernel = (is_forward ? o * layer.channels + c : c * layer.channels + o) * taps;
+      const std::int64_t kernel = is_forward ? first * layer.channels + c : c * layer.channels + first;
+      const std::int64_t to_next = is_forward ? layer.channels * taps : taps;
       for (std::int64_t tap = 0; tap < taps; ++tap) {
         const std::int64_t i = tap / shape.kernel_width;
         const std::int64_t j = tap % shape.kernel_width;
         const std::int64_t k =
             shape.dilation_x == 1 ? i * shape.segment_length() + j * shape.channels + c : tap * shape.segment_length() + c;
         // Turned by 180 degrees, tap t is tap taps - 1 - t.
-        const std::int32_t code = weights.at(kernel + (is_forward ? tap : taps - 1 - tap));
-        std::int16_t* pair = panel + k / 2 * digits.count * kPanelPair + k % 2;
-        for_digits(code, digits, [&](int d, std::int16_t digit) { pair[d * kPanelPair] = digit; });
+        const std::int64_t from = kernel * taps + (is_forward ? tap : taps - 1 - tap);
+        std::int16_t* pair = dst + k / 2 * digits.count * kPanelPair + k % 2;
+        for (std::int64_t o = 0; o < outputs; ++o) {
+          for_digits(weights.at(from + o * to_next), digits, [&](int d, std::int16_t digit) { pair[d * kPanelPair + 2 * o] = digit; });
+        }
       }
     }
   }
@@ -91,7 +105,7 @@ std::int64_t fixed_convolve(const FixedPointKernel& kernel, const FixedConvCall&
                      .sums = pieces.sums};
   const std::int64_t panel_elements = shape.segments() * pairs * step;
   const std::int64_t positions = (call.last_row - call.first_row) * shape.out_width;
-  const std::int64_t block = block_positions(shape);
+  const std::int64_t block = block_positions(shape, positions);
   const std::int64_t plane = shape.out_height * shape.out_width;
   std::int64_t saturated = 0;
   for (std::int64_t n = 0; n < call.images; ++n) {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -46,6 +47,20 @@ inline constexpr std::int64_t kFixedPanelColumns = 32;
 /// Stored: digit d of b(column, k) at ((panel * pairs + k / 2) * count + d) * 64 + (column % 32) * 2 + k % 2, panel = column / 32,
 /// pairs = depth / 2 rounded up; zeros where column or k is beyond the end.
 [[nodiscard]] std::int64_t fixed_packed_count(std::int64_t columns, std::int64_t depth, const FixedDigits& digits) noexcept;
+
+/// Memory for packed operands. It begins at a cache line; operands that do not are read as correctly, but an eighth slower.
+class FixedPacked {
+ public:
+  explicit FixedPacked(std::int64_t count) : lines_(std::make_unique<Line[]>(static_cast<std::size_t>((count + 31) / 32))) {}
+  [[nodiscard]] std::int16_t* data() noexcept { return lines_[0].codes; }
+  [[nodiscard]] const std::int16_t* data() const noexcept { return lines_[0].codes; }
+
+ private:
+  struct alignas(64) Line {
+    std::int16_t codes[32];
+  };
+  std::unique_ptr<Line[]> lines_;
+};
 
 // --- rounding -----------------------------------------------------------------------------------------------------------------------
 

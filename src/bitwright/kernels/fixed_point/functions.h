@@ -26,7 +26,7 @@ struct FixedTileCall {
   std::int64_t a_inner = 0;
   std::int64_t b_inner = 0;
   FixedDigits digits = {};
-  std::int64_t* sums = nullptr;  ///< 6 * 32, aligned to 64; overwritten
+  std::int64_t* sums = nullptr;  ///< 6 * 32, aligned to 64; `rows` rows are overwritten
 };
 
 /// Pairs of codes cut into digits: dst[d * digit_stride + 2 i] = digit d of even[i], dst[d * digit_stride + 2 i + 1] = of odd[i].

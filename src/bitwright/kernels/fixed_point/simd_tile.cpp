@@ -60,14 +60,31 @@ HWY_INLINE V16 BroadcastPair(const std::int16_t* pair) {
   return hn::BitCast(I16(), hn::Set(I32(), both));
 }
 
-HWY_INLINE void AddShifted(V32 lanes, int shift, std::int64_t* sums) {
-  const I64 d;
+enum class Spill : std::uint8_t { store, add };
+
+// sums = or += (first + second * 2^bits) * 2^shift, widened to int64; with one digit there is no second. Vectors are passed by value: an
+// array by reference would live in memory instead of registers.
+template <int kDigits>
+HWY_INLINE void SpillDigits(V32 first, V32 second, int shift, int bits, Spill spill, std::int64_t* sums) {
+  const I64 d64;
   const hn::Half<I32> half;
-  const std::size_t count = hn::Lanes(d);
-  const auto low = hn::ShiftLeftSame(hn::PromoteTo(d, hn::LowerHalf(half, lanes)), shift);
-  const auto high = hn::ShiftLeftSame(hn::PromoteTo(d, hn::UpperHalf(half, lanes)), shift);
-  hn::Store(hn::Add(hn::Load(d, sums), low), d, sums);
-  hn::Store(hn::Add(hn::Load(d, sums + count), high), d, sums + count);
+  auto low = hn::PromoteTo(d64, hn::LowerHalf(half, first));
+  auto high = hn::PromoteTo(d64, hn::UpperHalf(half, first));
+  if constexpr (kDigits == 2) {
+    low = hn::Add(low, hn::ShiftLeftSame(hn::PromoteTo(d64, hn::LowerHalf(half, second)), bits));
+    high = hn::Add(high, hn::ShiftLeftSame(hn::PromoteTo(d64, hn::UpperHalf(half, second)), bits));
+  }
+  if (shift > 0) {
+    low = hn::ShiftLeftSame(low, shift);
+    high = hn::ShiftLeftSame(high, shift);
+  }
+  const std::size_t count = hn::Lanes(d64);
+  if (spill == Spill::add) {
+    low = hn::Add(low, hn::Load(d64, sums));
+    high = hn::Add(high, hn::Load(d64, sums + count));
+  }
+  hn::Store(low, d64, sums);
+  hn::Store(high, d64, sums + count);
 }
 
 // kRows rows, kDigits digits from first_digit on, kVectors vectors of columns from first_vector on.
@@ -84,28 +101,28 @@ HWY_INLINE void TileVectors(const FixedTileCall& call, int first_digit, int firs
     columns[v] = call.b + first_digit * call.b_digit + column / 16 * call.b_half + column % 16 * 2;
     sums[v] = call.sums + column;
   }
-  V32 acc[kRows][kDigits][kVectors];
+  V32 acc[kRows][kVectors][kDigits];
   const auto clear = [&]() HWY_ATTR {
     HWY_UNROLL(8)
     for (int r = 0; r < kRows; ++r) {
       HWY_UNROLL(2)
       for (int d = 0; d < kDigits; ++d) {
         HWY_UNROLL(2)
-        for (int v = 0; v < kVectors; ++v) acc[r][d][v] = hn::Zero(d32);
+        for (int v = 0; v < kVectors; ++v) acc[r][v][d] = hn::Zero(d32);
       }
     }
   };
+  Spill next = first_digit == 0 ? Spill::store : Spill::add;
   const auto spill = [&]() HWY_ATTR {
     HWY_UNROLL(8)
     for (int r = 0; r < kRows; ++r) {
       HWY_UNROLL(2)
-      for (int d = 0; d < kDigits; ++d) {
-        HWY_UNROLL(2)
-        for (int v = 0; v < kVectors; ++v) {
-          AddShifted(acc[r][d][v], (first_digit + d) * call.digits.bits, sums[v] + r * kFixedPanelColumns);
-        }
+      for (int v = 0; v < kVectors; ++v) {
+        SpillDigits<kDigits>(acc[r][v][0], acc[r][v][kDigits - 1], first_digit * call.digits.bits, call.digits.bits, next,
+                             sums[v] + r * kFixedPanelColumns);
       }
     }
+    next = Spill::add;
     clear();
   };
   clear();
@@ -129,7 +146,7 @@ HWY_INLINE void TileVectors(const FixedTileCall& call, int first_digit, int firs
             HWY_UNROLL(2)
             for (int d = 0; d < kDigits; ++d) {
               HWY_UNROLL(2)
-              for (int v = 0; v < kVectors; ++v) acc[r][d][v] = AddPairs<kVnni>(acc[r][d][v], a, b[d][v]);
+              for (int v = 0; v < kVectors; ++v) acc[r][v][d] = AddPairs<kVnni>(acc[r][v][d], a, b[d][v]);
             }
           }
           at_a += 2;
@@ -165,7 +182,6 @@ HWY_NOINLINE void TileRows(const FixedTileCall& call) {
 
 template <bool kVnni>
 void Tile(const FixedTileCall& call) {
-  std::fill_n(call.sums, kFixedTileRows * kFixedPanelColumns, 0);
   switch (call.rows) {
     case 1: TileRows<1, kVnni>(call); break;
     case 2: TileRows<2, kVnni>(call); break;
