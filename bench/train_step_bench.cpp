@@ -130,10 +130,11 @@ void register_benchmarks() {
   for (const char* arithmetic : {"exact", "float32"}) {
     for (const auto& [network, batch] : {std::pair{"gupta-cifar-cnn", 128}, {"gupta-mnist-cnn", 100}, {"mlp-1000", 100}}) {
       const MethodRecipe method{"fixed", {{"arithmetic", std::string(arithmetic)}}};
-      benchmark::RegisterBenchmark(fmt::format("Overhead/fixed-{}/{}/float32/{}", arithmetic, network, batch).c_str(),
-                                   [method, network = std::string(network), batch = batch](benchmark::State& state) {
-                                     overhead(state, method, network, Precision::float32, batch);
-                                   })
+      benchmark::RegisterBenchmark(
+          ("Overhead/fixed-" + std::string(arithmetic) + "/" + network + "/float32/" + std::to_string(batch)).c_str(),
+          [method, network = std::string(network), batch = batch](benchmark::State& state) {
+            overhead(state, method, network, Precision::float32, batch);
+          })
           ->UseManualTime()
           ->Iterations(15)
           ->Unit(benchmark::kMillisecond);

@@ -63,9 +63,15 @@ void Product::set_parameters(const ProductFormats& formats, std::span<const std:
   const int shift = formats.acc_frac_bits() - formats.bias.frac_bits;
   bias_.clear();
   for (const std::int32_t code : bias) bias_.push_back(std::int64_t{code} << shift);
-  packed_.clear();
-  packed_errors_.clear();
+  packed_.is_current = false;
+  packed_errors_.is_current = false;
 }
+
+void Product::Packed::resize(std::int64_t count) {
+  if (!codes.defined() || codes.numel() != count) codes = at::empty({count}, at::kShort);
+}
+
+std::int16_t* Product::Packed::data() const { return codes.data_ptr<std::int16_t>(); }
 
 FixedConvShape Product::group_shape(const at::Tensor& src) const {
   return {.channels = weight_shape_[1],
@@ -102,8 +108,9 @@ FixedDigits Product::digits_of(FixedConvWeights use) const {
 }
 
 void Product::pack(FixedConvWeights use) {
-  std::vector<std::int16_t>& packed = use == FixedConvWeights::forward ? packed_ : packed_errors_;
-  if (!packed.empty()) return;
+  Packed& packed = use == FixedConvWeights::forward ? packed_ : packed_errors_;
+  if (packed.is_current) return;
+  packed.is_current = true;
   if (is_conv()) {
     pack_conv(use, packed);
   } else {
@@ -111,15 +118,15 @@ void Product::pack(FixedConvWeights use) {
   }
 }
 
-void Product::pack_dense(FixedConvWeights use, std::vector<std::int16_t>& packed) const {
+void Product::pack_dense(FixedConvWeights use, Packed& packed) const {
   const bool forward = use == FixedConvWeights::forward;
   const std::int64_t features = weight_shape_[1];
   const std::int64_t columns = forward ? weight_shape_[0] : features;
   const std::int64_t depth = forward ? features : weight_shape_[0];
   const FixedDigits digits = digits_of(use);
-  packed.resize(static_cast<std::size_t>(fixed_packed_count(columns, depth, digits)));
+  packed.resize(fixed_packed_count(columns, depth, digits));
   const std::int64_t panels = (columns + kFixedPanelColumns - 1) / kFixedPanelColumns;
-  const std::int64_t panel_count = static_cast<std::int64_t>(packed.size()) / panels;
+  const std::int64_t panel_count = packed.size() / panels;
   at::parallel_for(0, panels, 1, [&](std::int64_t begin, std::int64_t end) {
     const std::int64_t first = begin * kFixedPanelColumns;
     const std::int64_t stride = forward ? features : 1;
@@ -133,13 +140,13 @@ void Product::pack_dense(FixedConvWeights use, std::vector<std::int16_t>& packed
   });
 }
 
-void Product::pack_conv(FixedConvWeights use, std::vector<std::int16_t>& packed) const {
+void Product::pack_conv(FixedConvWeights use, Packed& packed) const {
   // The extents do not matter for packing.
   const FixedConvShape layer =
       group_shape(at::empty({1, 1, window_.kernel[0] * window_.dilations[0], window_.kernel[1] * window_.dilations[1]}));
   const FixedDigits digits = digits_of(use);
   const std::int64_t count = fixed_packed_conv_count(use == FixedConvWeights::forward ? layer : fixed_input_error_shape(layer), digits);
-  packed.resize(static_cast<std::size_t>(count * group_));
+  packed.resize(count * group_);
   const std::int64_t weights = layer.outputs * layer.depth();
   for (std::int64_t g = 0; g < group_; ++g) {
     fixed_pack_conv(layer, use, {.wide = weights_.data() + g * weights}, digits, packed.data() + g * count);
@@ -149,7 +156,7 @@ void Product::pack_conv(FixedConvWeights use, std::vector<std::int16_t>& packed)
 std::int64_t Product::run_dense(const at::Tensor& src, FixedConvWeights use, const FixedEpilogue& end, const Converted& dst) const {
   const std::int64_t columns = dst.codes.size(1);
   const std::int64_t depth = src.size(1);
-  const std::vector<std::int16_t>& packed = use == FixedConvWeights::forward ? packed_ : packed_errors_;
+  const Packed& packed = packed_for(use);
   std::atomic<std::int64_t> saturated = 0;
   at::parallel_for(0, src.size(0), 1, [&](std::int64_t begin, std::int64_t last) {
     const at::Tensor scratch = scratch_of(fixed_dense_scratch_bytes(columns));
@@ -170,8 +177,8 @@ std::int64_t Product::run_dense(const at::Tensor& src, FixedConvWeights use, con
 std::int64_t Product::run_conv(const at::Tensor& src, FixedConvWeights use, const FixedConvShape& layer, const FixedEpilogue& end,
                                const Converted& dst) const {
   const FixedConvShape shape = use == FixedConvWeights::forward ? layer : fixed_input_error_shape(layer);
-  const std::vector<std::int16_t>& packed = use == FixedConvWeights::forward ? packed_ : packed_errors_;
-  const std::int64_t packed_count = static_cast<std::int64_t>(packed.size()) / group_;
+  const Packed& packed = packed_for(use);
+  const std::int64_t packed_count = packed.size() / group_;
   const std::int64_t src_stride = image_elements(src);
   const std::int64_t dst_stride = image_elements(dst.codes);
   std::atomic<std::int64_t> saturated = 0;
@@ -253,9 +260,10 @@ void Product::weight_gradient_dense(const at::Tensor& src, const at::Tensor& err
   const FixedDigits digits = fixed_digits(formats_.errors.word_bits(), formats_.src.word_bits());
   const at::Tensor turned = at::empty({outputs, batch}, at::kShort);
   fixed_transpose(codes_of(errors), batch, outputs, outputs, turned.data_ptr<std::int16_t>());
-  std::vector<std::int16_t> packed(static_cast<std::size_t>(fixed_packed_count(features, batch, digits)));
+  const at::Tensor packed_src = at::empty({fixed_packed_count(features, batch, digits)}, at::kShort);
+  std::int16_t* const packed = packed_src.data_ptr<std::int16_t>();
   const std::int64_t panels = (features + kFixedPanelColumns - 1) / kFixedPanelColumns;
-  const std::int64_t panel_count = static_cast<std::int64_t>(packed.size()) / panels;
+  const std::int64_t panel_count = packed_src.numel() / panels;
   at::parallel_for(0, panels, 1, [&](std::int64_t begin, std::int64_t end) {
     const std::int64_t first = begin * kFixedPanelColumns;
     const std::int64_t last = std::min(end * kFixedPanelColumns, features);
@@ -265,11 +273,11 @@ void Product::weight_gradient_dense(const at::Tensor& src, const at::Tensor& err
                           .depth = batch,
                           .depth_stride = features,
                           .digits = digits,
-                          .dst = packed.data() + begin * panel_count});
+                          .dst = packed + begin * panel_count});
     const FixedProductCall call = {.a = codes_of(turned),
                                    .a_stride = batch,
                                    .rows = outputs,
-                                   .packed = packed.data(),
+                                   .packed = packed,
                                    .columns = features,
                                    .depth = batch,
                                    .digits = digits,

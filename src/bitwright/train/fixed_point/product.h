@@ -81,13 +81,23 @@ class Product {
   [[nodiscard]] std::int64_t outputs() const noexcept { return weight_shape_[0]; }
 
  private:
+  /// Weights as the kernels read them: int16, LibTorch's memory because it begins at a cache line and is kept from step to step.
+  struct Packed {
+    at::Tensor codes;
+    bool is_current = false;  ///< since the last change of the weights
+    void resize(std::int64_t count);
+    [[nodiscard]] std::int16_t* data() const;
+    [[nodiscard]] std::int64_t size() const { return codes.numel(); }
+  };
+
   [[nodiscard]] bool is_conv() const noexcept { return node_.op == Op::Conv; }
   [[nodiscard]] FixedConvShape group_shape(const at::Tensor& src) const;
   [[nodiscard]] at::Tensor new_output(const at::Tensor& src, at::ScalarType type) const;
   [[nodiscard]] FixedEpilogue epilogue(const Conversion& conversion) const;
   void pack(FixedConvWeights use);
-  void pack_dense(FixedConvWeights use, std::vector<std::int16_t>& packed) const;
-  void pack_conv(FixedConvWeights use, std::vector<std::int16_t>& packed) const;
+  void pack_dense(FixedConvWeights use, Packed& packed) const;
+  void pack_conv(FixedConvWeights use, Packed& packed) const;
+  [[nodiscard]] const Packed& packed_for(FixedConvWeights use) const { return use == FixedConvWeights::forward ? packed_ : packed_errors_; }
   [[nodiscard]] FixedDigits digits_of(FixedConvWeights use) const;
 
   [[nodiscard]] std::int64_t run_dense(const at::Tensor& src, FixedConvWeights use, const FixedEpilogue& end, const Converted& dst) const;
@@ -109,9 +119,9 @@ class Product {
   const FixedPointKernel* kernel_;
   ProductFormats formats_;
   std::span<const std::int32_t> weights_;
-  std::vector<std::int64_t> bias_;           ///< aligned to the accumulator; empty: none
-  std::vector<std::int16_t> packed_;         ///< for the layer itself, groups one after the other; empty: not packed since the last change
-  std::vector<std::int16_t> packed_errors_;  ///< for the errors of its inputs, likewise
+  std::vector<std::int64_t> bias_;  ///< aligned to the accumulator; empty: none
+  Packed packed_;                   ///< for the layer itself, groups one after the other
+  Packed packed_errors_;            ///< for the errors of its inputs, likewise
 };
 
 }  // namespace bitwright::fixed_point
