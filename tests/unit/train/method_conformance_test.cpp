@@ -73,7 +73,7 @@ TEST_P(MethodConformance, EveryWeightEndsOnItsGridInAFormatOfThePlan) {
   const TrainResult result = train_in(folder() / "run", recipe());
   verify_grid(result.model);
   const auto method = make_method(tiny_method(GetParam()));
-  const BitPlan plan = method->default_plan(Network(tiny_model()));
+  const BitPlan plan = method->default_plan(Network(tiny_model_for(GetParam())));
   for (const std::string& name : quantizable_weights(result.model.graph)) {
     const auto* codes = std::get_if<QuantizedTensor>(&result.model.weights.at(name));
     if (plan.rules().empty()) {
