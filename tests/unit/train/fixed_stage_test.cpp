@@ -136,6 +136,23 @@ TEST(FixedSaturation, OutputsAtAnEndOfTheRangePassTheirErrorUnlessStopped) {
   }
 }
 
+// -1 * -0.5 + 2^-15 * 16385 * 2^-15: half a step and one unit of the accumulator above a code. A float32 sum loses the unit, and the half
+// alone goes down.
+TEST(FixedEvaluation, IsExactWhateverTrainingMultipliesWith) {
+  const Node node = gemm_node();
+  ProductStage stage(node, Shape{1, 2}, Product::Activation::none, ProductStage::Position::first);
+  const std::vector<std::int32_t> weights = {-16384, 16385};
+  const FixedPoint format{1, 15};
+  stage.product().set_parameters({format, format, format, format, format}, weights, {});
+  const at::Tensor src = tensor_of({-32768, 1}, {1, 2});
+  PassRule rule = kTraining;
+  EXPECT_THAT(codes_of(stage.forward(src, rule)), ElementsAre(16385));
+  rule.arithmetic = Arithmetic::float32;
+  EXPECT_THAT(codes_of(stage.forward(src, rule)), ElementsAre(16384));
+  rule.mode = Mode::eval;
+  EXPECT_THAT(codes_of(stage.forward(src, rule)), ElementsAre(16385));
+}
+
 TEST(FixedDropout, ScalesAndDropsInTrainingOnly) {
   const Node node{"dropout", Op::Dropout, {"x"}, {"y"}, {{"ratio", 0.5F}}};
   DropoutStage dropout(node, {8, 8}, {4, 4});
