@@ -41,7 +41,8 @@ std::vector<torch::optim::OptimizerParamGroup> torch_groups(const std::vector<Gr
 
 class Optimizer::Impl {
  public:
-  Impl(const Network& network, const TrainRecipe& recipe, std::span<const std::unique_ptr<Method>> methods) : recipe_(recipe), kind_(recipe.optimizer), rate_(recipe.lr) {
+  Impl(const Network& network, const TrainRecipe& recipe, std::span<const std::unique_ptr<Method>> methods)
+      : recipe_(recipe), kind_(recipe.optimizer), rate_(recipe.lr) {
     Group weights{{}, recipe.weight_decay, 1.0};
     Group others{{}, recipe.bias_weight_decay, 1.0};
     for (const Parameter& parameter : network.parameters()) {
