@@ -14,14 +14,14 @@ namespace {
 
 using test::expect_error;
 using ::testing::ElementsAre;
-using Layers = std::vector<std::vector<LayerChoice>>;
+using LayerTable = std::vector<std::vector<LayerChoice>>;
 
 struct Total {
   double sensitivity = 0.0;
   std::int64_t bytes = 0;
 };
 
-Total total_of(const Layers& layers, const std::vector<std::size_t>& chosen) {
+Total total_of(const LayerTable& layers, const std::vector<std::size_t>& chosen) {
   Total total;
   for (std::size_t l = 0; l < layers.size(); ++l) {
     total.sensitivity += layers[l][chosen[l]].sensitivity;
@@ -31,7 +31,7 @@ Total total_of(const Layers& layers, const std::vector<std::size_t>& chosen) {
 }
 
 /// Of all selections within the budget the one with the smallest sum, then the fewest bytes.
-Total best_by_enumeration(const Layers& layers, std::int64_t budget) {
+Total best_by_enumeration(const LayerTable& layers, std::int64_t budget) {
   Total best{std::numeric_limits<double>::infinity(), 0};
   std::vector<std::size_t> chosen(layers.size(), 0);
   while (true) {
@@ -46,7 +46,7 @@ Total best_by_enumeration(const Layers& layers, std::int64_t budget) {
 
 // Paper page, section 4.8: n = [400, 800, 1600], bits {2, 4, 8}, codes only. Greedy would end at [8, 4, 2] with 17.
 TEST(ExactAllocation, WorkedExample) {
-  const Layers layers = {{{100, 10}, {200, 5}, {400, 0}}, {{200, 14}, {400, 9}, {800, 0}}, {{400, 8}, {800, 5}, {1600, 0}}};
+  const LayerTable layers = {{{100, 10}, {200, 5}, {400, 0}}, {{200, 14}, {400, 9}, {800, 0}}, {{400, 8}, {800, 5}, {1600, 0}}};
   const std::vector<std::size_t> chosen = allocate_exactly(layers, 1400);
   EXPECT_THAT(chosen, ElementsAre(1, 2, 0));
   EXPECT_EQ(total_of(layers, chosen).sensitivity, 13.0);
@@ -59,7 +59,7 @@ TEST(ExactAllocation, EqualsFullEnumeration) {
     std::uint64_t draw = 0;
     const auto below = [&](std::uint64_t bound) { return static_cast<std::int64_t>(rng.uniform01(draw++) * static_cast<double>(bound)); };
     const std::int64_t unit = 1 + below(7);
-    Layers layers(static_cast<std::size_t>(1 + below(6)));
+    LayerTable layers(static_cast<std::size_t>(1 + below(6)));
     std::int64_t least = 0;
     std::int64_t most = 0;
     for (auto& choices : layers) {
@@ -83,7 +83,7 @@ TEST(ExactAllocation, EqualsFullEnumeration) {
 }
 
 TEST(ExactAllocation, RefusesABudgetBelowTheSmallestSettings) {
-  const Layers layers = {{{100, 1}, {200, 0}}, {{50, 1}}};
+  const LayerTable layers = {{{100, 1}, {200, 0}}, {{50, 1}}};
   EXPECT_THAT(allocate_exactly(layers, 150), ElementsAre(0, 0));
   EXPECT_THAT(allocate_exactly(layers, 249), ElementsAre(0, 0));
   EXPECT_THAT(allocate_exactly(layers, 250), ElementsAre(1, 0));
