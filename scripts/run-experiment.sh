@@ -14,14 +14,17 @@ out=runs/results/$experiment
 
 row() { jq -r --arg v "$1" '.rows[] | select(.variant == $v) | '"$2" "$spec"; }
 
-# keep RUN TARGET: the facts of a run that are small enough to commit. A network of over 2 MB is kept for the first seed only, one of
-# over 4 MB never.
+# keep RUN TARGET VARIANT: the facts of a run that are small enough to commit. A network of over 2 MB is kept only for the first seed of a
+# variant that the experiment names under `checked`.
 keep() {
   local bytes; bytes=$(stat -c %s "$1/model.bw")
   mkdir -p "$2"
-  cp "$1"/{recipe.toml,environment.json,metrics.jsonl,timing.jsonl,summary.json} "$2/" 2>/dev/null || cp "$1"/{environment.json,summary.json} "$2/"
+  cp "$1"/{environment.json,summary.json} "$2/"
+  for fact in recipe.toml metrics.jsonl timing.jsonl; do [ ! -f "$1/$fact" ] || cp "$1/$fact" "$2/"; done
   rm -f "$2/model.bw"
-  if [ "$bytes" -le 2000000 ] || { [ "$bytes" -le 4000000 ] && [ "$(basename "$2")" = seed-1 ]; }; then cp "$1/model.bw" "$2/"; fi
+  if [ "$bytes" -le 2000000 ] || { jq -e --arg v "$3" '.checked // [] | index($v)' "$spec" >/dev/null && [ "$(basename "$2")" = seed-1 ]; }; then
+    cp "$1/model.bw" "$2/"
+  fi
 }
 
 # pretrained MODEL RUN: a network that was trained elsewhere, packed and evaluated.
@@ -41,7 +44,7 @@ for variant in "${variants[@]}"; do
   source=$(row "$variant" '.pretrained // empty')
   if [ -n "$source" ]; then
     pretrained "$source" "$out/$variant/pretrained"
-    keep "$out/$variant/pretrained" "results/$experiment/$variant/pretrained"
+    keep "$out/$variant/pretrained" "results/$experiment/$variant/pretrained" "$variant"
     continue
   fi
   recipe=$(row "$variant" .recipe)
@@ -55,6 +58,6 @@ for variant in "${variants[@]}"; do
     for setting in ${SET:-}; do settings+=(--set "$setting"); done
     say "$experiment/$variant, seed $seed"
     bitwright train "recipes/$recipe.toml" --run "$run" --resume "${settings[@]}"
-    keep "$run" "results/$experiment/$variant/seed-$seed"
+    keep "$run" "results/$experiment/$variant/seed-$seed" "$variant"
   done
 done
