@@ -17,7 +17,7 @@ function(bitwright_compile_settings target)
   endif()
 endfunction()
 
-# bitwright_unite(TARGET [SOURCES…]): several sources are compiled as one, which halves a first build. SOURCES stay alone: they name things
+# bitwright_unite(TARGET [SOURCES…]): several sources are compiled as one, which shortens a first build. SOURCES stay alone: they name things
 # in their anonymous namespaces as another source of the target does.
 function(bitwright_unite target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
