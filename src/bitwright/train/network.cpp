@@ -101,7 +101,7 @@ void Network::add_steps() {
 at::Tensor Network::run(const at::Tensor& images, Mode mode, std::int64_t step, const Observer& observer) {
   const PassContext pass{mode, step};
   const Rng dropout(options_.seed, "dropout", static_cast<std::uint64_t>(step));
-  const ForwardContext context{mode, mode == Mode::train ? options_.precision : Precision::float32, &dropout};
+  const ForwardContext context{mode, mode == Mode::train ? options_.precision : options_.evaluation_precision, &dropout};
   std::vector<at::Tensor> values(value_count_);
   values[kInputValue] = channels_last_ ? channels_last(images) : images;
   std::vector<at::Tensor> inputs;

@@ -50,9 +50,10 @@ struct Parameter {
 };
 
 struct NetworkOptions {
-  Precision precision = Precision::float32;  ///< of Conv and Gemm in `Mode::train`; see `usable_precision`
-  std::uint64_t seed = 1;                    ///< for Dropout
-  at::Device device = at::kCPU;              ///< where parameters live and the graph runs
+  Precision precision = Precision::float32;             ///< of Conv and Gemm in `Mode::train`; see `usable_precision`
+  Precision evaluation_precision = Precision::float32;  ///< the same in `Mode::eval`; all but a teacher evaluate in float32
+  std::uint64_t seed = 1;                               ///< for Dropout
+  at::Device device = at::kCPU;                         ///< where parameters live and the graph runs
 };
 
 /// bfloat16 where this processor multiplies it in hardware (AVX512-BF16 or AMX), else float32: emulated bfloat16 is slower than float32.
@@ -81,6 +82,7 @@ class Network {
   [[nodiscard]] const Graph& graph() const noexcept { return model_.graph; }
   [[nodiscard]] const InputTransform& input_transform() const noexcept { return model_.input_transform; }
   [[nodiscard]] std::span<const Parameter> parameters() const noexcept { return parameters_; }
+  [[nodiscard]] Precision training_precision() const noexcept { return options_.precision; }
   /// Names of the weights that methods may quantize, in graph order.
   [[nodiscard]] std::vector<std::string> weight_names() const;
   /// The tensor of a parameter. Throws: `Error(internal)` on an unknown name.

@@ -59,6 +59,7 @@ void read_train(const toml::table& section, const std::string& source, TrainReci
   read_int(table, "threads", train.threads, 0, 4096);
   read_int(table, "workers", train.workers, 1, 256);
   table.read("checkpoint_every", train.checkpoint_every, {0, kHuge});
+  table.read("evaluate_every", train.evaluate_every, {0, kHuge});
   table.finish();
 
   double last = 0.0;
@@ -312,6 +313,7 @@ std::string to_toml(const Recipe& recipe) {
   line("threads", integer(t.threads));
   line("workers", integer(t.workers));
   line("checkpoint_every", integer(t.checkpoint_every));
+  line("evaluate_every", integer(t.evaluate_every));
   for (const MethodRecipe& method : recipe.methods) {
     text += "\n[[method]]\n";
     line("name", toml_text(method.name));

@@ -61,6 +61,7 @@ struct TrainRecipe {
   int threads = 0;                               ///< 0 = all processors
   int workers = 1;                               ///< loader threads
   std::int64_t checkpoint_every = 0;             ///< steps between checkpoints; 0 = at each epoch's end only
+  std::int64_t evaluate_every = 1;               ///< epochs between evaluations; 0 = after the last epoch only
   friend bool operator==(const TrainRecipe&, const TrainRecipe&) = default;
 };
 

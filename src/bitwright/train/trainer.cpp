@@ -194,11 +194,14 @@ void Trainer::end_epoch() {
     settled = settled && method->settled();
   }
   const auto before_evaluation = std::chrono::steady_clock::now();
-  const Evaluation result = evaluate(network_, evaluation_);
-  // A network that is part codes, part floats has an accuracy too, but not one that any file will reproduce.
-  metrics[settled ? "accuracy" : "accuracy_mixed"] = result.percent();
-  metrics["images"] = result.images;
-  last_accuracy_ = result.percent();
+  const std::int64_t every = recipe_.train.evaluate_every;
+  if (position_.step == total_steps() || (every > 0 && position_.epoch % every == 0)) {
+    const Evaluation result = evaluate(network_, evaluation_);
+    // A network that is part codes, part floats has an accuracy too, but not one that any file will reproduce.
+    metrics[settled ? "accuracy" : "accuracy_mixed"] = result.percent();
+    metrics["images"] = result.images;
+    last_accuracy_ = result.percent();
+  }
   run_.append_metrics(metrics);
   ++position_.metric_lines;
   const auto end = std::chrono::steady_clock::now();

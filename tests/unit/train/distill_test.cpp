@@ -144,7 +144,7 @@ TEST(Distill, RefusesATeacherInTrainingMode) {
   const at::Tensor images = at::rand({4, 1, 28, 28});
   for (const Model& model : {student, norms_only}) {
     EXPECT_NO_THROW(Teacher(model, "t.bw", student, at::kCPU).verify(images));
-    const auto error = error_of([&] { Teacher(model, "t.bw", student, at::kCPU, Mode::train).verify(images); });
+    const auto error = error_of([&] { Teacher(model, "t.bw", student, at::kCPU, Precision::float32, Mode::train).verify(images); });
     ASSERT_TRUE(error.has_value());
     EXPECT_THAT(error->message(), testing::StartsWith("method distill: teacher t.bw is not in evaluation mode (found "));
   }

@@ -53,6 +53,7 @@ precision = "bfloat16"
 threads = 2
 workers = 3
 checkpoint_every = 50
+evaluate_every = 4
 [[method]]
 name = "inq"
 bits = 3
@@ -83,7 +84,8 @@ yes = true
                     .precision = Precision::bfloat16,
                     .threads = 2,
                     .workers = 3,
-                    .checkpoint_every = 50};
+                    .checkpoint_every = 50,
+                    .evaluate_every = 4};
   expected.methods = {{"inq",
                        {{"bits", std::int64_t{3}},
                         {"portions", std::vector<double>{0.5, 1.0}},

@@ -77,6 +77,25 @@ TEST_F(TrainerTest, LeavesTheFactsOfARun) {
   }
 }
 
+TEST_F(TrainerTest, EvaluatesAsOftenAsAskedAndAfterTheLastEpoch) {
+  Recipe recipe = tiny_recipe(folder());
+  recipe.train.epochs = 5;
+  const auto evaluated = [&](std::int64_t every) {
+    recipe.train.evaluate_every = every;
+    const std::filesystem::path run = folder() / std::to_string(every);
+    train_in(run, recipe);
+    std::vector<std::int64_t> epochs;
+    for (const Metrics& line : bitwright::Run::open(run).metrics()) {
+      if (line.contains("accuracy")) epochs.push_back(std::get<std::int64_t>(line.at("epoch")));
+    }
+    return epochs;
+  };
+  EXPECT_THAT(evaluated(1), ::testing::ElementsAre(1, 2, 3, 4, 5));
+  EXPECT_THAT(evaluated(2), ::testing::ElementsAre(2, 4, 5));
+  EXPECT_THAT(evaluated(0), ::testing::ElementsAre(5));
+  EXPECT_EQ(read_file(folder() / "0/model.bw"), read_file(folder() / "1/model.bw")) << "looking changes nothing";
+}
+
 TEST_F(TrainerTest, SameSeedSameRunAnotherSeedAnother) {
   Recipe recipe = everything(folder());
   train_in(folder() / "a", recipe);

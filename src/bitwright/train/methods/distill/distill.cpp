@@ -35,7 +35,8 @@ Distill::~Distill() = default;
 void Distill::attach(Network& network, const BitPlan&) {
   const Model student = network.to_model({});
   const Model teacher = options_.teacher == kSelf ? student : open_model(options_.teacher);
-  teacher_ = std::make_unique<Teacher>(teacher, options_.teacher, student, network.device(), options_.teacher_mode);
+  teacher_ =
+      std::make_unique<Teacher>(teacher, options_.teacher, student, network.device(), network.training_precision(), options_.teacher_mode);
   sums_ = at::zeros({std::ssize(kSums)}, at::TensorOptions(at::kDouble).device(network.device()));
 }
 

@@ -93,11 +93,11 @@ at::Tensor InputConversion::operator()(const at::Tensor& images) const {
   return table_.take(pixels);
 }
 
-Teacher::Teacher(const Model& model, std::string source, const Model& student, at::Device device, Mode mode)
+Teacher::Teacher(const Model& model, std::string source, const Model& student, at::Device device, Precision precision, Mode mode)
     : source_(std::move(source)),
       checksum_(xxh3_64(pack_model(require_fit(model, source_, student)))),
       mode_(mode),
-      network_(model, {.precision = Precision::float32, .seed = 1, .device = device}),
+      network_(model, {.precision = precision, .evaluation_precision = precision, .seed = 1, .device = device}),
       conversion_(student.input_transform, model.input_transform, channels_of(student), device) {}
 
 at::Tensor Teacher::logits(const at::Tensor& images, std::int64_t step) {

@@ -34,9 +34,10 @@ class InputConversion {
 /// A trained network whose answers a student learns.
 class Teacher {
  public:
-  /// `student`: the network as it takes its images. `mode`: anything but `eval` is wrong and exists so that a test can see `verify` fire.
-  /// Throws: `Error(usage)` when images or classes differ (names both).
-  Teacher(const Model& model, std::string source, const Model& student, at::Device device, Mode mode = Mode::eval);
+  /// `student`: the network as it takes its images. `precision`: of the teacher's products. `mode`: anything but `eval` is wrong and exists
+  /// so that a test can see `verify` fire. Throws: `Error(usage)` when images or classes differ (names both).
+  Teacher(const Model& model, std::string source, const Model& student, at::Device device, Precision precision = Precision::float32,
+          Mode mode = Mode::eval);
 
   /// Logits for images as the student takes them; no gradient, running statistics.
   [[nodiscard]] at::Tensor logits(const at::Tensor& images, std::int64_t step = 0);
