@@ -40,7 +40,7 @@ std::optional<Shape> parse_size(std::string_view text) {
 bool is_image_name(const fs::path& path) {
   std::string extension = path.extension().string();
   std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png";
+  return extension == ".jpg" || extension == ".jpeg" || extension == ".png" || extension == ".pgm" || extension == ".ppm";
 }
 
 /// Names of the entries of a folder that `wanted` accepts, ordered; hidden ones are left out.
@@ -128,8 +128,8 @@ class ImageFolder final : public Dataset {
     const std::vector<std::string> names =
         names_in(folder, [](const fs::directory_entry& entry) { return entry.is_regular_file() && is_image_name(entry.path()); });
     if (names.empty()) {
-      fail(ErrorCode::invalid_input, "{}: the class has no image (found no .jpg, .jpeg or .png file); add some, or remove the folder.",
-           folder.string());
+      fail(ErrorCode::invalid_input,
+           "{}: the class has no image (found no .jpg, .jpeg, .png, .pgm or .ppm file); add some, or remove the folder.", folder.string());
     }
     for (const std::string& image : names) images_.push_back({folder / image, label});
   }

@@ -23,7 +23,7 @@ struct ImageFolderSpec {
 /// or 3.
 [[nodiscard]] ImageFolderSpec parse_image_folder_name(std::string_view name);
 
-/// A folder of JPEG and PNG files, one folder per class: PATH/train/CLASS/*, and PATH/test/CLASS/* or PATH/val/CLASS/*.
+/// A folder of JPEG, PNG, PGM and PPM files, one folder per class: PATH/train/CLASS/*, and PATH/test/CLASS/* or PATH/val/CLASS/*.
 ///
 /// Classes are the folders of `train`, ordered by name; images are ordered by class, then by name. Only names are read on opening; an image
 /// is decoded when it is asked for, by the thread that asks. `read` gives the middle of the image (`middle_region`).

@@ -167,7 +167,7 @@ TEST_F(ImageFolderTest, SaysWhatIsWrong) {
           path + "/train: there is no class (found no folder, need one per class); put each class's images in a folder.");
   std::filesystem::create_directories(folder() / "train/cat");
   refused(name(), Split::train, ErrorCode::invalid_input,
-          path + "/train/cat: the class has no image (found no .jpg, .jpeg or .png file); add some, or remove the folder.");
+          path + "/train/cat: the class has no image (found no .jpg, .jpeg, .png, .pgm or .ppm file); add some, or remove the folder.");
   write_png("train/cat/1.png", {1, 2, 3});
   EXPECT_EQ(open_dataset(name(), Split::train)->size(), 1);
   refused(name(), Split::test, ErrorCode::io,
