@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `bitwright-train`: the verbs of `bitwright` that need LibTorch.
 #include "commands/commands.h"
+#include "common/model_readers.h"
 
 #if __has_include(<malloc.h>)
 #include <malloc.h>
@@ -25,6 +26,7 @@ void keep_freed_memory() noexcept {
 int main(int argc, char** argv) {
   using namespace bitwright::apps;
   keep_freed_memory();
+  register_model_readers();
   static constexpr Command kCommands[] = {
 #define BITWRIGHT_COMMAND(name, summary) {#name, summary, declare_##name},
 #include "commands.inc"

@@ -71,7 +71,7 @@ void require_fit(std::string_view source, const Shape& input, std::string_view d
        source, data_name, input.to_string(), image_shape.to_string());
 }
 
-bool is_packed_source(std::string_view source) { return !source.starts_with("zoo:"); }
+bool is_packed_source(std::string_view source) { return !source.starts_with("zoo:") && !source.ends_with(".onnx"); }
 
 std::int64_t packed_file_bytes(std::string_view source, const Model& model) {
   if (!is_packed_source(source)) return static_cast<std::int64_t>(pack_model(model).size());

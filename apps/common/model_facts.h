@@ -12,7 +12,7 @@
 namespace bitwright::apps {
 
 /// Help text of the MODEL argument, the same for every verb.
-inline constexpr const char* kModelHelp = "net.bw, zoo:NAME or zoo:NAME@weights.safetensors";
+inline constexpr const char* kModelHelp = "net.bw, net.onnx, zoo:NAME or zoo:NAME@weights.safetensors";
 
 /// What one weight costs.
 struct WeightFacts {
@@ -53,7 +53,7 @@ struct ModelFacts {
 /// Throws: `Error(usage)` naming both shapes.
 void require_fit(std::string_view source, const Shape& input, std::string_view data_name, const Shape& image_shape);
 
-/// True when MODEL names a packed file rather than a zoo network.
+/// True when MODEL names a packed file rather than a zoo network or an ONNX file.
 [[nodiscard]] bool is_packed_source(std::string_view source);
 
 }  // namespace bitwright::apps

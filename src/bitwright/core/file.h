@@ -39,6 +39,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return bytes_; }
+  /// Says that a part of the map was read and is not needed now: its whole pages leave this process' memory, and come back from the file
+  /// when they are read again. Requires: `part` lies in `bytes()`.
+  void release(std::span<const std::byte> part) const noexcept;
 
  private:
   std::span<const std::byte> bytes_;

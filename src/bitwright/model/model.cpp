@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <set>
+#include <span>
 
 namespace bitwright {
 namespace {
@@ -68,7 +69,9 @@ void check_weights(const Model& model) {
                             name, tensor->values.size(), tensor->shape.element_count(), tensor->shape.to_string()));
       }
     }
-    const std::vector<float> values = weight_values(weight);
+    const auto* floats = std::get_if<FloatTensor>(&weight);
+    const std::vector<float> decoded = floats == nullptr ? weight_values(weight) : std::vector<float>();
+    const std::span<const float> values = floats == nullptr ? decoded : floats->values;
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (!std::isfinite(values[i])) {
         fail_in(model,

@@ -6,9 +6,22 @@
 #include "bitwright/model/safetensors.h"
 #include "bitwright/model/zoo.h"
 
+#include <functional>
+#include <map>
 #include <string>
 
 namespace bitwright {
+namespace {
+
+/// Readers by ending. Filled before anything runs in parallel.
+std::map<std::string, ModelReader, std::less<>>& readers() {
+  static std::map<std::string, ModelReader, std::less<>> registered;
+  return registered;
+}
+
+}  // namespace
+
+void register_model_reader(std::string_view ending, ModelReader reader) { readers().insert_or_assign(std::string(ending), reader); }
 
 Model open_model(std::string_view source, std::uint64_t seed) {
   constexpr std::string_view kZoo = "zoo:";
@@ -24,8 +37,12 @@ Model open_model(std::string_view source, std::uint64_t seed) {
     return model;
   }
   if (source.ends_with(".bw")) return load_packed(std::string(source));
-  fail(ErrorCode::usage, "model \"{}\" is not something to open (need FILE.bw, zoo:NAME or zoo:NAME@FILE.safetensors); correct it.",
-       source);
+  std::string kinds = "FILE.bw";
+  for (const auto& [ending, reader] : readers()) {
+    if (source.ends_with(ending)) return reader(std::string(source));
+    kinds += ", FILE" + ending;
+  }
+  fail(ErrorCode::usage, "model \"{}\" is not something to open (need {}, zoo:NAME or zoo:NAME@FILE.safetensors); correct it.", source, kinds);
 }
 
 }  // namespace bitwright
