@@ -5,6 +5,7 @@
 #include "bitwright/model/limits.h"
 #include "bitwright/model/ops/shape_rule.h"
 
+#include <algorithm>
 #include <array>
 #include <set>
 
@@ -57,6 +58,19 @@ void add_inputs(ShapeMap& shapes, const Graph& graph, std::int64_t batch) {
   }
 }
 
+bool may_be_stored(Stored stored, std::size_t input) noexcept {
+  return stored == Stored::any || (stored != Stored::none && input > 0);
+}
+
+bool must_be_stored(Stored stored, std::size_t input) noexcept {
+  return (stored == Stored::parameters || stored == Stored::weight) && input > 0;
+}
+
+bool is_computed(const Graph& graph, std::string_view name) noexcept {
+  return std::ranges::any_of(graph.inputs, [name](const GraphInput& input) { return input.name == name; }) ||
+         std::ranges::any_of(graph.nodes, [name](const Node& node) { return std::ranges::find(node.outputs, name) != node.outputs.end(); });
+}
+
 void add_outputs(ShapeMap& shapes, const Node& node, const std::set<std::string, std::less<>>& weight_names) {
   const OpEntry& entry = op_entry(node.op);
   const auto count = static_cast<int>(node.inputs.size());
@@ -65,6 +79,7 @@ void add_outputs(ShapeMap& shapes, const Node& node, const std::set<std::string,
          entry.name, count, entry.min_inputs, entry.max_inputs);
   }
   std::vector<Shape> inputs;
+  bool has_value = false;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     const std::string& name = node.inputs[i];
     if (name.empty()) {
@@ -79,16 +94,26 @@ void add_outputs(ShapeMap& shapes, const Node& node, const std::set<std::string,
       fail(ErrorCode::invalid_input, "node \"{}\" reads \"{}\", which no earlier node, input or weight makes; check names and order.",
            node.name, name);
     }
-    if (entry.has_weight && i == 0 && weight_names.contains(name)) {
+    const bool is_stored = weight_names.contains(name);
+    has_value = has_value || !is_stored;
+    if (is_stored && !may_be_stored(entry.stored, i)) {
       fail(ErrorCode::unsupported,
-           "node \"{}\": {} of a constant is not supported (found weight \"{}\" as input 0); compute it beforehand.", node.name, entry.name,
-           name);
+           "node \"{}\": {} of a constant is not supported (found weight \"{}\" as input {}); compute it beforehand.", node.name, entry.name,
+           name, i);
     }
-    if (i > 0 && (entry.has_weight || node.op == Op::BatchNormalization) && !weight_names.contains(name)) {
+    if (!is_stored && must_be_stored(entry.stored, i)) {
       fail(ErrorCode::unsupported, "node \"{}\": input \"{}\" of {} is computed (need a weight); store it as a weight.", node.name, name,
            entry.name);
     }
+    if (is_stored && entry.stored == Stored::optional_weight && found->second.rank() != 2) {
+      fail(ErrorCode::unsupported, "node \"{}\": weight \"{}\" of {} is not a matrix (found {}, need rank 2); rewrite the node.", node.name,
+           name, entry.name, found->second.to_string());
+    }
     inputs.push_back(found->second);
+  }
+  if (!has_value) {
+    fail(ErrorCode::unsupported, "node \"{}\": {} of constants only is not supported (found weight \"{}\"); compute it beforehand.",
+         node.name, entry.name, node.inputs.front());
   }
   const std::vector<Shape> outputs = shape_rule(node.op)(node, inputs);
   if (node.outputs.size() != outputs.size()) {
@@ -161,9 +186,11 @@ ShapeMap infer_shapes(const Graph& graph, const ShapeMap& weight_shapes, std::in
   }
 }
 
-std::optional<std::string> weight_input(const Node& node) {
-  if (!op_entry(node.op).has_weight || node.inputs.size() < 2 || node.inputs[1].empty()) return std::nullopt;
-  return node.inputs[1];
+std::optional<std::string> weight_input(const Graph& graph, const Node& node) {
+  if (node.inputs.size() < 2 || node.inputs[1].empty()) return std::nullopt;
+  const Stored stored = op_entry(node.op).stored;
+  const bool is_weight = stored == Stored::weight || (stored == Stored::optional_weight && !is_computed(graph, node.inputs[1]));
+  return is_weight ? std::optional(node.inputs[1]) : std::nullopt;
 }
 
 }  // namespace bitwright

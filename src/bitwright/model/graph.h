@@ -59,7 +59,8 @@ using ShapeMap = std::map<std::string, Shape, std::less<>>;
 /// don't fit (the message names the node or tensor and both shapes).
 [[nodiscard]] ShapeMap infer_shapes(const Graph& graph, const ShapeMap& weight_shapes, std::int64_t batch);
 
-/// For a node that multiplies by weights (Conv, Gemm): the name of its weight tensor, input 1; nothing for other operators.
-[[nodiscard]] std::optional<std::string> weight_input(const Node& node);
+/// For a node of the graph that multiplies by weights (Conv, Gemm, and MatMul when its input 1 is stored): the name of its weight tensor,
+/// input 1; nothing for other nodes. Stored is what neither an input of the graph nor a node makes.
+[[nodiscard]] std::optional<std::string> weight_input(const Graph& graph, const Node& node);
 
 }  // namespace bitwright

@@ -151,7 +151,7 @@ std::vector<std::string> quantizable_weights(const Graph& graph) {
   std::vector<std::string> names;
   std::set<std::string> seen;
   for (const Node& node : graph.nodes) {
-    std::optional<std::string> name = weight_input(node);
+    std::optional<std::string> name = weight_input(graph, node);
     if (name && seen.insert(*name).second) names.push_back(std::move(*name));
   }
   return names;

@@ -50,7 +50,7 @@ struct Model {
 /// give weights trained for this graph.`
 void validate(const Model& model);
 
-/// Names of the weights that methods may quantize (input 1 of Conv and Gemm), in graph order.
+/// Names of the weights that methods may quantize (input 1 of Conv and Gemm, and of MatMul where it is stored), in graph order.
 [[nodiscard]] std::vector<std::string> quantizable_weights(const Graph& graph);
 
 }  // namespace bitwright

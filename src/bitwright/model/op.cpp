@@ -12,7 +12,7 @@ namespace bitwright {
 namespace {
 
 constexpr std::array kRegistry = {
-#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, has_weight) OpEntry{Op::Name, #Name, min_inputs, max_inputs, has_weight},
+#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, stored) OpEntry{Op::Name, #Name, min_inputs, max_inputs, Stored::stored},
 #include "bitwright/model/ops.inc"
 #undef BITWRIGHT_OP
 };

@@ -21,7 +21,7 @@ namespace {
 
 PlanFunction plan_function(Op op) {
   static constexpr std::array kFunctions = {
-#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, has_weight) &plan_##function,
+#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, stored) &plan_##function,
 #include "bitwright/model/ops.inc"
 #undef BITWRIGHT_OP
   };
@@ -49,7 +49,7 @@ std::vector<const Node*> planning_order(const Graph& graph) {
   const auto is_ready = [&unmade](const Node* node) {
     return std::ranges::none_of(node->inputs, [&unmade](const std::string& input) { return unmade.contains(input); });
   };
-  const auto is_ready_and_cheap = [&](const Node* node) { return is_ready(node) && !weight_input(*node); };
+  const auto is_ready_and_cheap = [&](const Node* node) { return is_ready(node) && !weight_input(graph, *node); };
   std::vector<const Node*> order;
   while (!waiting.empty()) {
     auto next = std::ranges::find_if(waiting, is_ready_and_cheap);

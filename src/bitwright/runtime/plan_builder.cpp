@@ -187,9 +187,31 @@ FusedTail PlanBuilder::fuse_tail(const Node& node) {
   }
   if (next != nullptr && next->op == Op::Add) {
     const std::string& other = next->inputs[next->inputs[0] == tail.output ? 1 : 0];
-    // Planned means computed before this step; the other product of the sum, planned later, will take this one as its residual.
-    if (values_.contains(other)) {
+    // Planned means computed before this step; the other product of the sum, planned later, will take this one as its residual. One that
+    // repeats is added on its own.
+    if (values_.contains(other) && shape(other) == shape(tail.output)) {
       tail.residual = other;
+      fuse(*next, node);
+      tail.output = next->outputs.front();
+      next = only_reader(tail.output);
+    }
+  }
+  if (next != nullptr && next->op == Op::Relu) {
+    tail.has_relu = true;
+    fuse(*next, node);
+    tail.output = next->outputs.front();
+  }
+  return tail;
+}
+
+FusedTail PlanBuilder::fuse_bias(const Node& node, std::int64_t outputs) {
+  FusedTail tail;
+  tail.output = node.outputs.front();
+  const Node* next = only_reader(tail.output);
+  if (next != nullptr && next->op == Op::Add) {
+    const std::size_t other = next->inputs[0] == tail.output ? 1 : 0;
+    if (is_weight(next->inputs[other]) && shape(next->inputs[other]) == Shape{outputs}) {
+      tail.shift = weight_floats(*next, other);
       fuse(*next, node);
       tail.output = next->outputs.front();
       next = only_reader(tail.output);

@@ -37,6 +37,8 @@ class PlanBuilder {
   [[nodiscard]] ConstantCache& constants() noexcept { return constants_; }
   [[nodiscard]] const Shape& shape(std::string_view value) const;
 
+  /// Whether a name is a weight of the model rather than a value that the graph computes.
+  [[nodiscard]] bool is_weight(std::string_view name) const { return model_.weights.contains(name); }
   /// A weight of the model. Throws: `Error(unsupported)` when the input is a computed value.
   [[nodiscard]] const Weight& weight(const Node& node, std::size_t input) const;
   /// Its values as float; empty for an input that is left out.
@@ -62,6 +64,9 @@ class PlanBuilder {
   /// Finds the nodes that can be computed together with `node` (batch normalization, then residual, then Relu, as far as they are the only
   /// readers) and marks them as planned.
   [[nodiscard]] FusedTail fuse_tail(const Node& node);
+  /// For a MatMul by stored weights with `outputs` columns: a stored bias that is added along the last axis, then Relu, as far as they are the
+  /// only readers; the bias becomes `shift`.
+  [[nodiscard]] FusedTail fuse_bias(const Node& node, std::int64_t outputs);
   /// For operators that fuse only a Relu: whether one follows; `output` becomes its output.
   [[nodiscard]] bool fuse_relu(const Node& node, std::string& output);
   [[nodiscard]] bool is_fused(const Node& node) const { return fused_.contains(&node); }

@@ -15,7 +15,7 @@ namespace {
 
 ReferenceFunction reference_function(Op op) {
   static constexpr std::array kFunctions = {
-#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, has_weight) &reference_##function,
+#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, stored) &reference_##function,
 #include "bitwright/model/ops.inc"
 #undef BITWRIGHT_OP
   };

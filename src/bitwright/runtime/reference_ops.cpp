@@ -1,94 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bitwright/runtime/reference_ops.h"
-
-#include "bitwright/model/slice_range.h"
+#include "bitwright/model/broadcast.h"
 #include "bitwright/model/window.h"
+#include "bitwright/runtime/reference_tensor.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 namespace bitwright {
+
+using namespace running;
+
 namespace {
-
-// Unit roundoff of float32, with double's own added for the reference's roundings (R3).
-constexpr double kUnit = 0x1p-24 + 0x1p-53;
-// Smallest normal float32: more than any product can lose to underflow (R4).
-constexpr double kUnderflow = 0x1p-126;
-// The bounds themselves are computed in double; this factor covers their roundings (R8).
-constexpr double kSlack = 1.0 + 0x1p-30;
-// Roundings that normalizing costs at most, folded into the weights or not (R6).
-constexpr std::int64_t kNormalizationRoundings = 8;
-
-double gamma(std::int64_t n) {
-  const double nu = static_cast<double>(n) * kUnit;
-  return nu / (1.0 - nu);
-}
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
-
-RunningTensor make_tensor(const Shape& shape) {
-  const std::size_t count = at(shape.element_count());
-  return {.shape = shape,
-          .value = std::vector<double>(count),
-          .inherited = std::vector<double>(count),
-          .magnitude = std::vector<double>(count),
-          .roundings = 0};
-}
-
-// The same tensor as seen by an operator that reads stored results: all error inherited.
-RunningTensor stored(const RunningTensor& tensor) {
-  RunningTensor result = tensor;
-  result.inherited = error_bounds(tensor);
-  result.roundings = 0;
-  for (std::size_t i = 0; i < result.value.size(); ++i) result.magnitude[i] = std::abs(result.value[i]) + result.inherited[i];
-  return result;
-}
-
-// dst[i] = src[source(i)], nothing computed.
-template <typename Source>
-RunningTensor moved(const RunningTensor& src, const Shape& shape, Source source) {
-  RunningTensor dst = make_tensor(shape);
-  dst.roundings = src.roundings;
-  for (std::int64_t i = 0; i < shape.element_count(); ++i) {
-    const std::size_t from = at(source(i));
-    dst.value[at(i)] = src.value[from];
-    dst.inherited[at(i)] = src.inherited[from];
-    dst.magnitude[at(i)] = src.magnitude[from];
-  }
-  return dst;
-}
-
-std::vector<std::int64_t> coordinates(std::int64_t index, const Shape& shape) {
-  std::vector<std::int64_t> result(shape.rank());
-  for (std::size_t axis = shape.rank(); axis-- > 0;) {
-    result[axis] = index % shape[axis];
-    index /= shape[axis];
-  }
-  return result;
-}
-
-// One element of a sum of products: (R5).
-struct DotProduct {
-  double value = 0.0;
-  double inherited = 0.0;
-  double magnitude = 0.0;
-  void add_product(double weight, const RunningTensor& x, std::int64_t index) {
-    value += weight * x.value[at(index)];
-    inherited += std::abs(weight) * x.inherited[at(index)] + kUnderflow;
-    magnitude += std::abs(weight) * x.magnitude[at(index)];
-  }
-  void add_bias(const RunningTensor* bias, std::int64_t index) {
-    if (bias == nullptr) return;
-    value += bias->value[at(index)];
-    magnitude += std::abs(bias->value[at(index)]);
-  }
-  void store(RunningTensor& dst, std::int64_t index) const {
-    dst.value[at(index)] = value;
-    dst.inherited[at(index)] = inherited;
-    dst.magnitude[at(index)] = magnitude;
-  }
-};
 
 // Calls visit(y, x) for every position of a window that lies inside the image.
 template <typename Visit>
@@ -137,23 +60,23 @@ RunningTensor average(const RunningTensor& input, const Window& window, const Sh
   return dst;
 }
 
+RunningTensor largest_of(const RunningTensor& input, const Window& window, const Shape& output_shape) {
+  const RunningTensor src = stored(input);
+  RunningTensor dst = make_tensor(output_shape);
+  for_image(output_shape, [&](std::int64_t n, std::int64_t c, std::int64_t oy, std::int64_t ox, std::int64_t index) {
+    double largest = -std::numeric_limits<double>::infinity();
+    double bound = 0.0;
+    for_window(window, src.shape, oy, ox, [&](std::int64_t y, std::int64_t x, std::int64_t, std::int64_t) {
+      const std::size_t from = at(image_index(src.shape, n, c, y, x));
+      largest = std::max(largest, src.value[from]);
+      bound = std::max(bound, src.inherited[from]);
+    });
+    DotProduct{.value = largest, .inherited = bound, .magnitude = std::abs(largest) + bound}.store(dst, index);
+  });
+  return dst;
+}
+
 }  // namespace
-
-RunningTensor exact_tensor(const Shape& shape, std::span<const float> values) {
-  RunningTensor tensor = make_tensor(shape);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    tensor.value[i] = static_cast<double>(values[i]);
-    tensor.magnitude[i] = std::abs(tensor.value[i]);
-  }
-  return tensor;
-}
-
-std::vector<double> error_bounds(const RunningTensor& tensor) {
-  std::vector<double> bounds(tensor.value.size());
-  const double factor = gamma(tensor.roundings);
-  for (std::size_t i = 0; i < bounds.size(); ++i) bounds[i] = kSlack * (tensor.inherited[i] + factor * tensor.magnitude[i]);
-  return bounds;
-}
 
 RunningTensor reference_conv(const Node& node, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
   const RunningTensor src = stored(*inputs[0]);
@@ -178,6 +101,38 @@ RunningTensor reference_conv(const Node& node, std::span<const RunningTensor* co
   return dst;
 }
 
+RunningTensor reference_mat_mul(const Node&, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
+  const RunningTensor a = stored(*inputs[0]);
+  const RunningTensor b = stored(*inputs[1]);
+  const std::size_t rank = output_shape.rank();
+  const std::int64_t columns = output_shape[rank - 1];
+  const std::int64_t depth = a.shape[a.shape.rank() - 1];
+  // Where an operand's matrix begins: its leading axes broadcast, its own two come last.
+  const std::vector<std::int64_t> a_strides = broadcast_strides(a.shape, output_shape.with_dim(rank - 1, depth));
+  const std::vector<std::int64_t> b_strides = broadcast_strides(b.shape, output_shape.with_dim(rank - 2, depth));
+  RunningTensor dst = make_tensor(output_shape);
+  dst.roundings = depth + 1;
+  for (std::int64_t index = 0; index < output_shape.element_count(); ++index) {
+    const std::vector<std::int64_t> where = coordinates(index, output_shape);
+    std::int64_t row = where[rank - 2] * depth;
+    std::int64_t column = where[rank - 1];
+    for (std::size_t axis = 0; axis + 2 < rank; ++axis) {
+      row += where[axis] * a_strides[axis];
+      column += where[axis] * b_strides[axis];
+    }
+    DotProduct sum;
+    for (std::int64_t i = 0; i < depth; ++i) {
+      const std::size_t j = at(row + i);
+      const std::size_t k = at(column + i * columns);
+      sum.value += a.value[j] * b.value[k];
+      sum.inherited += std::abs(a.value[j]) * b.inherited[k] + a.inherited[j] * b.magnitude[k] + kUnderflow;
+      sum.magnitude += a.magnitude[j] * b.magnitude[k];
+    }
+    sum.store(dst, index);
+  }
+  return dst;
+}
+
 RunningTensor reference_gemm(const Node&, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
   const RunningTensor src = stored(*inputs[0]);
   const RunningTensor& weight = *inputs[1];
@@ -197,60 +152,13 @@ RunningTensor reference_gemm(const Node&, std::span<const RunningTensor* const> 
   return dst;
 }
 
-RunningTensor reference_batch_normalization(const Node& node, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
-  const RunningTensor& src = *inputs[0];
-  const auto epsilon = static_cast<double>(node.float_attribute("epsilon", 1e-5F));
-  std::int64_t per_channel = 1;
-  for (std::size_t axis = 2; axis < output_shape.rank(); ++axis) per_channel *= output_shape[axis];
-  RunningTensor dst = make_tensor(output_shape);
-  dst.roundings = src.roundings + kNormalizationRoundings;
-  for (std::int64_t i = 0; i < output_shape.element_count(); ++i) {
-    const std::size_t c = at(i / per_channel % output_shape[1]);
-    const double scale = inputs[1]->value[c] / std::sqrt(inputs[4]->value[c] + epsilon);
-    const double shift = inputs[2]->value[c];
-    const double mean = inputs[3]->value[c];
-    dst.value[at(i)] = (src.value[at(i)] - mean) * scale + shift;
-    dst.inherited[at(i)] = std::abs(scale) * src.inherited[at(i)] + kUnderflow;
-    dst.magnitude[at(i)] = std::abs(scale) * (src.magnitude[at(i)] + std::abs(mean)) + std::abs(shift);
-  }
-  return dst;
-}
-
-RunningTensor reference_add(const Node&, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
-  RunningTensor dst = make_tensor(output_shape);
-  dst.roundings = inputs[0]->roundings + inputs[1]->roundings + 1;
-  for (std::size_t i = 0; i < dst.value.size(); ++i) {
-    dst.value[i] = inputs[0]->value[i] + inputs[1]->value[i];
-    dst.inherited[i] = inputs[0]->inherited[i] + inputs[1]->inherited[i];
-    dst.magnitude[i] = inputs[0]->magnitude[i] + inputs[1]->magnitude[i];
-  }
-  return dst;
-}
-
-RunningTensor reference_relu(const Node&, std::span<const RunningTensor* const> inputs, const Shape&) {
-  RunningTensor dst = stored(*inputs[0]);
-  for (std::size_t i = 0; i < dst.value.size(); ++i) {
-    dst.value[i] = std::max(dst.value[i], 0.0);
-    dst.magnitude[i] = dst.value[i] + dst.inherited[i];
-  }
-  return dst;
-}
-
 RunningTensor reference_max_pool(const Node& node, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
-  const RunningTensor src = stored(*inputs[0]);
-  const Window window = read_window(node);
-  RunningTensor dst = make_tensor(output_shape);
-  for_image(output_shape, [&](std::int64_t n, std::int64_t c, std::int64_t oy, std::int64_t ox, std::int64_t index) {
-    double largest = -std::numeric_limits<double>::infinity();
-    double bound = 0.0;
-    for_window(window, src.shape, oy, ox, [&](std::int64_t y, std::int64_t x, std::int64_t, std::int64_t) {
-      const std::size_t from = at(image_index(src.shape, n, c, y, x));
-      largest = std::max(largest, src.value[from]);
-      bound = std::max(bound, src.inherited[from]);
-    });
-    DotProduct{.value = largest, .inherited = bound, .magnitude = std::abs(largest) + bound}.store(dst, index);
-  });
-  return dst;
+  return largest_of(*inputs[0], read_window(node), output_shape);
+}
+
+RunningTensor reference_global_max_pool(const Node&, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
+  const Shape& src = inputs[0]->shape;
+  return largest_of(*inputs[0], Window{.kernel = {src[2], src[3]}}, output_shape);
 }
 
 RunningTensor reference_average_pool(const Node& node, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
@@ -272,77 +180,6 @@ RunningTensor reference_global_average_pool(const Node&, std::span<const Running
   const Shape& src = inputs[0]->shape;
   return average(*inputs[0], Window{.kernel = {src[2], src[3]}}, output_shape,
                  [](std::int64_t, std::int64_t, std::int64_t inside) { return inside; });
-}
-
-RunningTensor reference_flatten(const Node&, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
-  return moved(*inputs[0], output_shape, [](std::int64_t i) { return i; });
-}
-
-RunningTensor reference_dropout(const Node&, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
-  return moved(*inputs[0], output_shape, [](std::int64_t i) { return i; });
-}
-
-RunningTensor reference_slice(const Node& node, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
-  const Shape& src = inputs[0]->shape;
-  const std::vector<SliceRange> ranges = slice_ranges(node, src);
-  return moved(*inputs[0], output_shape, [&](std::int64_t i) {
-    const std::vector<std::int64_t> to = coordinates(i, output_shape);
-    std::int64_t from = 0;
-    for (std::size_t axis = 0; axis < src.rank(); ++axis) from = from * src[axis] + ranges[axis].start + to[axis] * ranges[axis].step;
-    return from;
-  });
-}
-
-RunningTensor reference_pad(const Node& node, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
-  const RunningTensor& src = *inputs[0];
-  const std::vector<std::int64_t> pads = node.ints_attribute("pads", {});
-  const auto value = static_cast<double>(node.float_attribute("value", 0.0F));
-  RunningTensor dst = make_tensor(output_shape);
-  dst.roundings = src.roundings;
-  std::fill(dst.value.begin(), dst.value.end(), value);
-  std::fill(dst.magnitude.begin(), dst.magnitude.end(), std::abs(value));
-  for (std::int64_t i = 0; i < src.shape.element_count(); ++i) {
-    const std::vector<std::int64_t> from = coordinates(i, src.shape);
-    std::int64_t to = 0;
-    for (std::size_t axis = 0; axis < from.size(); ++axis) to = to * output_shape[axis] + from[axis] + pads[axis];
-    DotProduct{.value = src.value[at(i)], .inherited = src.inherited[at(i)], .magnitude = src.magnitude[at(i)]}.store(dst, to);
-  }
-  return dst;
-}
-
-RunningTensor reference_softmax(const Node& node, std::span<const RunningTensor* const> inputs, const Shape& output_shape) {
-  const RunningTensor src = stored(*inputs[0]);
-  const auto rank = static_cast<std::int64_t>(output_shape.rank());
-  const std::int64_t axis = node.int_attribute("axis", -1);
-  const std::size_t normalized = at(axis < 0 ? axis + rank : axis);
-  const std::int64_t count = output_shape[normalized];
-  std::int64_t inner = 1;
-  for (std::size_t i = normalized + 1; i < output_shape.rank(); ++i) inner *= output_shape[i];
-  RunningTensor dst = make_tensor(output_shape);
-  for (std::int64_t line = 0; line < output_shape.element_count() / count; ++line) {
-    const std::int64_t first = line / inner * count * inner + line % inner;
-    double largest = -std::numeric_limits<double>::infinity();
-    double smallest = std::numeric_limits<double>::infinity();
-    double worst = 0.0;
-    for (std::int64_t i = 0; i < count; ++i) {
-      largest = std::max(largest, src.value[at(first + i * inner)]);
-      smallest = std::min(smallest, src.value[at(first + i * inner)]);
-      worst = std::max(worst, src.inherited[at(first + i * inner)]);
-    }
-    double sum = 0.0;
-    for (std::int64_t i = 0; i < count; ++i) sum += std::exp(src.value[at(first + i * inner)] - largest);
-    // (R9): operands moved by at most `worst`, arguments of exp rounded once, exp within 4 ulp, the sum and the quotient.
-    const double exponent = 2.0 * worst + 2.0 * kUnit * (largest - smallest + 2.0 * worst);
-    const double relative = std::exp(exponent) * (1.0 + gamma(count + 20)) - 1.0;
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::size_t index = at(first + i * inner);
-      const double value = std::exp(src.value[index] - largest) / sum;
-      dst.value[index] = value;
-      dst.inherited[index] = relative * value + 2.0 * static_cast<double>(count + 1) * kUnderflow;
-      dst.magnitude[index] = value + dst.inherited[index];
-    }
-  }
-  return dst;
 }
 
 }  // namespace bitwright

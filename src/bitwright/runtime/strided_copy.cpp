@@ -53,9 +53,22 @@ StridedCopy::StridedCopy(std::vector<std::int64_t> counts, std::vector<std::int6
   const Shape shape(counts);
   const std::vector<std::size_t> order = memory_order(dst_strides);
   for (const std::size_t axis : order) {
+    if (counts[axis] == 1) continue;
+    // An axis whose steps are whole turns of the next one is the same walk through memory.
+    if (!counts_.empty() && src_strides_.back() == counts[axis] * src_strides[axis] && dst_strides_.back() == counts[axis] * dst_strides[axis]) {
+      counts_.back() *= counts[axis];
+      src_strides_.back() = src_strides[axis];
+      dst_strides_.back() = dst_strides[axis];
+      continue;
+    }
     counts_.push_back(counts[axis]);
     src_strides_.push_back(src_strides[axis]);
     dst_strides_.push_back(dst_strides[axis]);
+  }
+  if (counts_.empty()) {
+    counts_ = {1};
+    src_strides_ = {1};
+    dst_strides_ = {1};
   }
   if (counts.size() != 4) return;
   const std::vector<std::size_t> channels_second = {0, 1, 2, 3};
@@ -74,6 +87,10 @@ StridedCopy::StridedCopy(std::vector<std::int64_t> counts, std::vector<std::int6
 
 void StridedCopy::copy_axis(const float* src, float* dst, std::size_t axis) const noexcept {
   if (axis + 1 == counts_.size()) {
+    if (src_strides_[axis] == 1 && dst_strides_[axis] == 1) {
+      std::copy_n(src, counts_[axis], dst);
+      return;
+    }
     for (std::int64_t i = 0; i < counts_[axis]; ++i) dst[i * dst_strides_[axis]] = src[i * src_strides_[axis]];
     return;
   }

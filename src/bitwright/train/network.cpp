@@ -35,7 +35,7 @@ at::Tensor channels_last(const at::Tensor& images) {
 
 Forward forward_of(Op op) noexcept {
   static constexpr std::array kForwards = {
-#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, has_weight) &forward_##function,
+#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, stored) &forward_##function,
 #include "bitwright/model/ops.inc"
 #undef BITWRIGHT_OP
   };
@@ -57,15 +57,17 @@ Network::Network(const Model& model, NetworkOptions options) : model_(model), op
 }
 
 void Network::add_tensors() {
-  std::set<std::string_view> statistics;
+  std::set<std::string_view> fixed;
   for (const Node& node : model_.graph.nodes) {
-    if (node.op == Op::BatchNormalization) statistics.insert({node.inputs[3], node.inputs[4]});
+    if (node.op == Op::BatchNormalization) fixed.insert({node.inputs[3], node.inputs[4]});
+    // The exponent's derivative is not defined for negative numbers, and where it stands in a network it is a constant (2, 0.5).
+    if (node.op == Op::Pow) fixed.insert(node.inputs[1]);
     if (node.op == Op::Conv && options_.device.is_cpu()) channels_last_ = true;
   }
   const std::vector<std::string> quantizable = quantizable_weights(model_.graph);
   for (const auto& [name, weight] : model_.weights) {
     const at::Tensor tensor = to_tensor(weight_shape(weight), weight_values(weight)).to(options_.device);
-    if (statistics.contains(name)) {
+    if (fixed.contains(name)) {
       buffers_.push_back({name, tensor});
       continue;
     }

@@ -41,8 +41,8 @@ using NodeForward = std::function<at::Tensor(const Node&, std::span<const at::Te
 /// A tensor that the optimizer changes.
 struct Parameter {
   enum class Role {
-    weight,  ///< input 1 of Conv and Gemm: what methods may quantize
-    other,   ///< biases, batch-norm scale and shift
+    weight,  ///< input 1 of Conv, Gemm and MatMul: what methods may quantize
+    other,   ///< biases, scale and shift of normalizations, operands of elementwise operators
   };
   std::string name;
   Role role = Role::other;
@@ -102,7 +102,7 @@ class Network {
   using Freeze = std::function<std::optional<QuantizedTensor>(std::string_view weight)>;
   [[nodiscard]] Model to_model(const Freeze& freeze) const;
 
-  /// Parameters and batch-norm statistics.
+  /// Parameters, batch-norm statistics and other tensors that training does not change.
   void save(StateWriter& state) const;
   void load(StateReader& state);
 
@@ -136,7 +136,7 @@ class Network {
   NetworkOptions options_;
   std::vector<Parameter> parameters_;
   std::vector<TensorTransform> weight_transforms_;  ///< per parameter, may be empty
-  std::vector<Buffer> buffers_;                     ///< batch-norm running mean and variance
+  std::vector<Buffer> buffers_;                     ///< batch-norm running mean and variance, exponents of Pow
   std::vector<Step> steps_;
   std::size_t value_count_ = 0;
   std::size_t output_value_ = 0;

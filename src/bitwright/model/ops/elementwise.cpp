@@ -1,23 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/core/error.h"
+#include "bitwright/model/broadcast.h"
 #include "bitwright/model/ops/shape_rule.h"
+#include "bitwright/model/unary_parameters.h"
 
 namespace bitwright {
+namespace {
 
-// ONNX broadcasts; a residual network never needs it, and refusing it keeps every executor of the graph simple.
-std::vector<Shape> infer_add(const Node& node, std::span<const Shape> inputs) {
-  shape_checks::allow_attributes(node, {});
-  if (inputs[0] != inputs[1]) {
-    fail(ErrorCode::invalid_input,
-         "node \"{}\": inputs \"{}\" and \"{}\" differ in shape (found {} and {}, need equal shapes); check the graph.", node.name,
-         node.inputs[0], node.inputs[1], inputs[0].to_string(), inputs[1].to_string());
-  }
+std::vector<Shape> infer_unary(const Node& node, std::span<const Shape> inputs, std::initializer_list<std::string_view> attributes) {
+  shape_checks::allow_attributes(node, attributes);
+  (void)unary_parameters(node);
   return {inputs[0]};
 }
 
-std::vector<Shape> infer_relu(const Node& node, std::span<const Shape> inputs) {
+std::vector<Shape> infer_binary(const Node& node, std::span<const Shape> inputs) {
   shape_checks::allow_attributes(node, {});
-  return {inputs[0]};
+  std::optional<Shape> shape = broadcast_shape(inputs[0], inputs[1]);
+  if (!shape) {
+    fail(ErrorCode::invalid_input,
+         "node \"{}\": inputs \"{}\" and \"{}\" do not broadcast (found {} and {}, need equal extents or 1); check the graph.", node.name,
+         node.inputs[0], node.inputs[1], inputs[0].to_string(), inputs[1].to_string());
+  }
+  return {*std::move(shape)};
+}
+
+}  // namespace
+
+std::vector<Shape> infer_abs(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {}); }
+std::vector<Shape> infer_clip(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {"max", "min"}); }
+std::vector<Shape> infer_elu(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {"alpha"}); }
+std::vector<Shape> infer_erf(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {}); }
+std::vector<Shape> infer_exp(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {}); }
+std::vector<Shape> infer_gelu(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {"approximate"}); }
+std::vector<Shape> infer_hard_sigmoid(const Node& node, std::span<const Shape> inputs) {
+  return infer_unary(node, inputs, {"alpha", "beta"});
+}
+std::vector<Shape> infer_hard_swish(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {}); }
+std::vector<Shape> infer_leaky_relu(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {"alpha"}); }
+std::vector<Shape> infer_neg(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {}); }
+std::vector<Shape> infer_relu(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {}); }
+std::vector<Shape> infer_sigmoid(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {}); }
+std::vector<Shape> infer_sqrt(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {}); }
+std::vector<Shape> infer_tanh(const Node& node, std::span<const Shape> inputs) { return infer_unary(node, inputs, {}); }
+
+std::vector<Shape> infer_add(const Node& node, std::span<const Shape> inputs) { return infer_binary(node, inputs); }
+std::vector<Shape> infer_div(const Node& node, std::span<const Shape> inputs) { return infer_binary(node, inputs); }
+std::vector<Shape> infer_mul(const Node& node, std::span<const Shape> inputs) { return infer_binary(node, inputs); }
+std::vector<Shape> infer_pow(const Node& node, std::span<const Shape> inputs) { return infer_binary(node, inputs); }
+std::vector<Shape> infer_sub(const Node& node, std::span<const Shape> inputs) { return infer_binary(node, inputs); }
+
+// The slope broadcasts to the input, never the other way.
+std::vector<Shape> infer_p_relu(const Node& node, std::span<const Shape> inputs) {
+  std::vector<Shape> shapes = infer_binary(node, inputs);
+  if (shapes[0] != inputs[0]) {
+    fail(ErrorCode::invalid_input, "node \"{}\": slope \"{}\" does not broadcast to its input (found {}, need at most {}); check the graph.",
+         node.name, node.inputs[1], inputs[1].to_string(), inputs[0].to_string());
+  }
+  return shapes;
 }
 
 std::vector<Shape> infer_dropout(const Node& node, std::span<const Shape> inputs) {

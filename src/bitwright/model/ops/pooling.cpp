@@ -17,12 +17,19 @@ std::vector<Shape> infer_pool(const Node& node, std::span<const Shape> inputs) {
            "node \"{}\": a pad is as large as the window (found pads {} and {}, need less than {}); check the graph.", node.name,
            window.pads_begin[axis], window.pads_end[axis], window.kernel[axis]);
     }
-    if (window.dilations[axis] != 1) {
-      fail(ErrorCode::unsupported, "node \"{}\": a dilated pooling window is not supported (found dilation {}, need 1); rewrite the node.",
-           node.name, window.dilations[axis]);
+    // A window begins and ends at most `kernel - 1` elements outside (above), so taps no farther apart than the extent cannot all miss it.
+    if (window.dilations[axis] > 1 && window.dilations[axis] > src[axis + 2]) {
+      fail(ErrorCode::unsupported, "node \"{}\": the dilation is larger than the image (found {}, need at most {}); rewrite the node.",
+           node.name, window.dilations[axis], src[axis + 2]);
     }
   }
   return {Shape{src[0], src[1], window_output_extent(node, window, 0, src[2]), window_output_extent(node, window, 1, src[3])}};
+}
+
+std::vector<Shape> infer_global_pool(const Node& node, std::span<const Shape> inputs) {
+  shape_checks::allow_attributes(node, {});
+  shape_checks::require_rank(node, 0, inputs[0], 4);
+  return {Shape{inputs[0][0], inputs[0][1], 1, 1}};
 }
 
 }  // namespace
@@ -35,6 +42,12 @@ std::vector<Shape> infer_max_pool(const Node& node, std::span<const Shape> input
 
 std::vector<Shape> infer_average_pool(const Node& node, std::span<const Shape> inputs) {
   shape_checks::allow_attributes(node, {"auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"});
+  for (const std::int64_t dilation : read_window(node).dilations) {
+    if (dilation != 1) {
+      fail(ErrorCode::unsupported, "node \"{}\": a dilated mean is not supported (found dilation {}, need 1); rewrite the node.", node.name,
+           dilation);
+    }
+  }
   const std::int64_t count_include_pad = node.int_attribute("count_include_pad", 0);
   if (count_include_pad != 0 && count_include_pad != 1) {
     fail(ErrorCode::invalid_input, "node \"{}\": attribute \"count_include_pad\" is out of range (found {}, need 0 or 1); check the graph.",
@@ -43,10 +56,8 @@ std::vector<Shape> infer_average_pool(const Node& node, std::span<const Shape> i
   return infer_pool(node, inputs);
 }
 
-std::vector<Shape> infer_global_average_pool(const Node& node, std::span<const Shape> inputs) {
-  shape_checks::allow_attributes(node, {});
-  shape_checks::require_rank(node, 0, inputs[0], 4);
-  return {Shape{inputs[0][0], inputs[0][1], 1, 1}};
-}
+std::vector<Shape> infer_global_average_pool(const Node& node, std::span<const Shape> inputs) { return infer_global_pool(node, inputs); }
+
+std::vector<Shape> infer_global_max_pool(const Node& node, std::span<const Shape> inputs) { return infer_global_pool(node, inputs); }
 
 }  // namespace bitwright

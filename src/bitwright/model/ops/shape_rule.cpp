@@ -11,7 +11,7 @@ namespace bitwright {
 
 ShapeRule shape_rule(Op op) noexcept {
   static constexpr std::array kRules = {
-#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, has_weight) &infer_##function,
+#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, stored) &infer_##function,
 #include "bitwright/model/ops.inc"
 #undef BITWRIGHT_OP
   };

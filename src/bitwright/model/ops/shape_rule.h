@@ -17,7 +17,7 @@ namespace bitwright {
 /// `Error(unsupported)` for what ONNX allows and bitwright does not run.
 using ShapeRule = std::vector<Shape> (*)(const Node& node, std::span<const Shape> inputs);
 
-#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, has_weight) \
+#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, stored) \
   [[nodiscard]] std::vector<Shape> infer_##function(const Node& node, std::span<const Shape> inputs);
 #include "bitwright/model/ops.inc"
 #undef BITWRIGHT_OP

@@ -9,7 +9,7 @@ namespace bitwright {
 /// Throws: `Error(unsupported)` naming the node.
 using PlanFunction = void (*)(PlanBuilder& builder, const Node& node);
 
-#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, has_weight) void plan_##function(PlanBuilder& builder, const Node& node);
+#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, stored) void plan_##function(PlanBuilder& builder, const Node& node);
 #include "bitwright/model/ops.inc"
 #undef BITWRIGHT_OP
 

@@ -11,6 +11,11 @@ namespace {
 // Beyond it oneDNN's setting up is paid back.
 constexpr std::int64_t kMaxPlanarBatch = 8;
 
+// From the first tap of a window to its last.
+std::int64_t reach_of(const Window& window, std::size_t axis) { return window.dilations[axis] * (window.kernel[axis] - 1) + 1; }
+
+bool is_dilated(const Window& window) { return window.dilations != std::array<std::int64_t, 2>{1, 1}; }
+
 void plan_pool(PlanBuilder& builder, const Node& node, const Window& window, dnnl::algorithm algorithm) {
   const PlannedValue src = builder.value(node, 0);
   const Shape& src_shape = builder.shape(node.inputs[0]);
@@ -20,21 +25,28 @@ void plan_pool(PlanBuilder& builder, const Node& node, const Window& window, dnn
     // What the windows really cover, which may be more or less than the named pads.
     for (std::size_t axis = 0; axis < 2; ++axis) {
       pads_end[axis] =
-          (dst_shape[axis + 2] - 1) * window.strides[axis] + window.kernel[axis] - src_shape[axis + 2] - window.pads_begin[axis];
+          (dst_shape[axis + 2] - 1) * window.strides[axis] + reach_of(window, axis) - src_shape[axis + 2] - window.pads_begin[axis];
     }
   }
-  const dnnl::pooling_forward::primitive_desc chosen({dnnl::prop_kind::forward_inference,
-                                                      algorithm,
-                                                      src.desc,
-                                                      any_desc(dst_shape.dims()),
-                                                      {window.strides[0], window.strides[1]},
-                                                      {window.kernel[0], window.kernel[1]},
-                                                      {window.pads_begin[0], window.pads_begin[1]},
-                                                      pads_end},
-                                                     strict_attributes(), cpu_engine());
-  const PlannedValue dst = builder.make_value(node.outputs.front(), chosen.dst_desc());
-  builder.report(node, std::string("onednn:pooling:") + chosen.impl_info_str());
-  builder.add_primitive(dnnl::pooling_forward(chosen), chosen.scratchpad_desc(), {reads(DNNL_ARG_SRC, src), writes(DNNL_ARG_DST, dst)});
+  const dnnl::memory::dims strides = {window.strides[0], window.strides[1]};
+  const dnnl::memory::dims kernel = {window.kernel[0], window.kernel[1]};
+  const dnnl::memory::dims pads_begin = {window.pads_begin[0], window.pads_begin[1]};
+  const auto add = [&](const auto& chosen, const dnnl::primitive& primitive) {
+    const PlannedValue dst = builder.make_value(node.outputs.front(), chosen.dst_desc());
+    builder.report(node, std::string("onednn:pooling:") + chosen.impl_info_str());
+    builder.add_primitive(primitive, chosen.scratchpad_desc(), {reads(DNNL_ARG_SRC, src), writes(DNNL_ARG_DST, dst)});
+  };
+  if (is_dilated(window)) {
+    const dnnl::memory::dims dilations = {window.dilations[0] - 1, window.dilations[1] - 1};
+    const dnnl::pooling_v2_forward::primitive_desc chosen({dnnl::prop_kind::forward_inference, algorithm, src.desc,
+                                                           any_desc(dst_shape.dims()), strides, kernel, dilations, pads_begin, pads_end},
+                                                          strict_attributes(), cpu_engine());
+    return add(chosen, dnnl::pooling_v2_forward(chosen));
+  }
+  const dnnl::pooling_forward::primitive_desc chosen(
+      {dnnl::prop_kind::forward_inference, algorithm, src.desc, any_desc(dst_shape.dims()), strides, kernel, pads_begin, pads_end},
+      strict_attributes(), cpu_engine());
+  add(chosen, dnnl::pooling_forward(chosen));
 }
 
 // Named padding counts in the divisor, a window's overhang beyond it does not: oneDNN has no word for that.
@@ -104,7 +116,7 @@ void plan_planar_max(PlanBuilder& builder, const Node& node, const Window& windo
 
 bool overhangs(const Window& window, const Shape& src, const Shape& dst) {
   for (std::size_t axis = 0; axis < 2; ++axis) {
-    const std::int64_t covered = (dst[axis + 2] - 1) * window.strides[axis] + window.kernel[axis];
+    const std::int64_t covered = (dst[axis + 2] - 1) * window.strides[axis] + reach_of(window, axis);
     if (covered > src[axis + 2] + window.pads_begin[axis] + window.pads_end[axis]) return true;
   }
   return false;
@@ -118,7 +130,7 @@ void plan_max_pool(PlanBuilder& builder, const Node& node) {
   const bool is_padded = window.pads_begin != std::array<std::int64_t, 2>{} || window.pads_end != std::array<std::int64_t, 2>{} ||
                          overhangs(window, src, builder.shape(node.outputs.front()));
   const bool is_planar = builder.value(node, 0).desc == plain_desc(src);
-  if (is_planar && !is_padded && src[0] <= kMaxPlanarBatch && builder.threads() == 1) return plan_planar_max(builder, node, window);
+  if (is_planar && !is_padded && !is_dilated(window) && src[0] <= kMaxPlanarBatch && builder.threads() == 1) return plan_planar_max(builder, node, window);
   plan_pool(builder, node, window, dnnl::algorithm::pooling_max);
 }
 
@@ -130,6 +142,11 @@ void plan_average_pool(PlanBuilder& builder, const Node& node) {
   if (overhangs(window, builder.shape(node.inputs[0]), builder.shape(node.outputs.front())))
     return plan_overhanging_average(builder, node, window);
   plan_pool(builder, node, window, dnnl::algorithm::pooling_avg_include_padding);
+}
+
+void plan_global_max_pool(PlanBuilder& builder, const Node& node) {
+  const Shape& src = builder.shape(node.inputs[0]);
+  plan_pool(builder, node, Window{.kernel = {src[2], src[3]}}, dnnl::algorithm::pooling_max);
 }
 
 void plan_global_average_pool(PlanBuilder& builder, const Node& node) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bitwright/model/slice_range.h"
+#include "bitwright/model/unary_parameters.h"
 #include "bitwright/train/ops/forward.h"
 #include "bitwright/train/tensor.h"
 
@@ -8,10 +8,70 @@
 #include <algorithm>
 
 namespace bitwright {
+namespace {
+
+/// Functions that amplify small errors are computed in float32, whatever the products before them gave.
+at::Tensor wide(const at::Tensor& tensor) { return tensor.to(at::kFloat); }
+
+}  // namespace
+
+at::Tensor forward_abs(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return at::abs(inputs[0]); }
 
 at::Tensor forward_add(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return inputs[0] + inputs[1]; }
 
+at::Tensor forward_sub(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return inputs[0] - inputs[1]; }
+
+at::Tensor forward_mul(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return inputs[0] * inputs[1]; }
+
+at::Tensor forward_div(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return wide(inputs[0]) / wide(inputs[1]); }
+
+at::Tensor forward_pow(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) {
+  return at::pow(wide(inputs[0]), wide(inputs[1]));
+}
+
 at::Tensor forward_relu(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return at::relu(inputs[0]); }
+
+// LibTorch's own takes one slope per channel; ONNX's broadcasts any.
+at::Tensor forward_p_relu(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) {
+  return at::where(inputs[0] < 0, inputs[0] * inputs[1], inputs[0].to(at::result_type(inputs[0], inputs[1])));
+}
+
+at::Tensor forward_leaky_relu(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {
+  return at::leaky_relu(inputs[0], unary_parameters(node).alpha);
+}
+
+at::Tensor forward_elu(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {
+  return at::elu(inputs[0], unary_parameters(node).alpha);
+}
+
+at::Tensor forward_clip(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {
+  const UnaryParameters parameters = unary_parameters(node);
+  return at::clamp(inputs[0], parameters.alpha, parameters.beta);
+}
+
+at::Tensor forward_erf(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return at::erf(wide(inputs[0])); }
+
+at::Tensor forward_exp(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return at::exp(wide(inputs[0])); }
+
+at::Tensor forward_gelu(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {
+  const bool is_tanh = unary_parameters(node).approximation == UnaryParameters::Approximation::tanh;
+  return at::gelu(wide(inputs[0]), is_tanh ? "tanh" : "none");
+}
+
+at::Tensor forward_hard_sigmoid(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {
+  const UnaryParameters parameters = unary_parameters(node);
+  return at::clamp(inputs[0] * parameters.alpha + parameters.beta, 0.0, 1.0);
+}
+
+at::Tensor forward_hard_swish(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return at::hardswish(inputs[0]); }
+
+at::Tensor forward_neg(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return at::neg(inputs[0]); }
+
+at::Tensor forward_sigmoid(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return at::sigmoid(wide(inputs[0])); }
+
+at::Tensor forward_sqrt(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return at::sqrt(wide(inputs[0])); }
+
+at::Tensor forward_tanh(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) { return at::tanh(wide(inputs[0])); }
 
 at::Tensor forward_softmax(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {
   return at::softmax(inputs[0].to(at::kFloat), node.int_attribute("axis", -1));
@@ -28,40 +88,6 @@ at::Tensor forward_dropout(const Node& node, std::span<const at::Tensor> inputs,
     for (std::int64_t i = begin; i < end; ++i) factor[i] = rng.uniform01(static_cast<std::uint64_t>(i)) < ratio ? 0.0F : kept;
   });
   return inputs[0] * factors.to(inputs[0].options());
-}
-
-at::Tensor forward_batch_normalization(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext& context) {
-  // ONNX's momentum is the share that stays, LibTorch's the share that is new.
-  const double momentum = 1.0 - static_cast<double>(node.float_attribute("momentum", 0.9F));
-  return at::batch_norm(inputs[0], inputs[1], inputs[2], inputs[3], inputs[4], context.mode == Mode::train, momentum,
-                        node.float_attribute("epsilon", 1e-5F), /*cudnn_enabled=*/false);
-}
-
-at::Tensor forward_flatten(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {
-  const at::Tensor& src = inputs[0];
-  std::int64_t axis = node.int_attribute("axis", 1);
-  if (axis < 0) axis += src.dim();
-  std::int64_t rows = 1;
-  for (std::int64_t i = 0; i < axis; ++i) rows *= src.size(i);
-  return src.reshape({rows, src.numel() / rows});
-}
-
-at::Tensor forward_pad(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {
-  // ONNX: begins of all axes, then ends; LibTorch: begin and end of the last axis first.
-  const std::vector<std::int64_t> pads = node.ints_attribute("pads", {});
-  const std::size_t rank = pads.size() / 2;
-  std::vector<std::int64_t> reversed;
-  for (std::size_t axis = rank; axis-- > 0;) reversed.insert(reversed.end(), {pads[axis], pads[axis + rank]});
-  return at::constant_pad_nd(inputs[0], reversed, node.float_attribute("value", 0.0F));
-}
-
-at::Tensor forward_slice(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {
-  at::Tensor dst = inputs[0];
-  std::int64_t axis = 0;
-  for (const SliceRange& range : slice_ranges(node, tensor_shape(inputs[0]))) {
-    dst = dst.slice(axis++, range.start, range.start + (range.count - 1) * range.step + 1, range.step);
-  }
-  return dst;
 }
 
 }  // namespace bitwright

@@ -21,7 +21,7 @@ struct ForwardContext {
 /// Runs one node. An omitted optional input is an undefined tensor.
 using Forward = at::Tensor (*)(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext& context);
 
-#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, has_weight) \
+#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, stored) \
   at::Tensor forward_##function(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext& context);
 #include "bitwright/model/ops.inc"
 #undef BITWRIGHT_OP

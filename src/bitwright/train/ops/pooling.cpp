@@ -21,7 +21,7 @@ std::array<std::int64_t, 2> exact_end_pads(const Node& node, const Window& windo
   for (std::size_t axis = 0; axis < 2; ++axis) {
     const std::int64_t in = src.size(static_cast<std::int64_t>(axis) + 2);
     const std::int64_t out = window_output_extent(node, window, axis, in);
-    ends[axis] = (out - 1) * window.strides[axis] + window.kernel[axis] - in - window.pads_begin[axis];
+    ends[axis] = (out - 1) * window.strides[axis] + window.dilations[axis] * (window.kernel[axis] - 1) + 1 - in - window.pads_begin[axis];
   }
   return ends;
 }
@@ -35,10 +35,11 @@ at::Tensor padded(const at::Tensor& src, const Window& window, const std::array<
 at::Tensor forward_max_pool(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {
   const Window window = read_window(node);
   if (fits_torch(window)) {
-    return at::max_pool2d(inputs[0], window.kernel, window.strides, window.pads_begin, {1, 1}, window.ceil_mode);
+    return at::max_pool2d(inputs[0], window.kernel, window.strides, window.pads_begin, window.dilations, window.ceil_mode);
   }
   const auto ends = exact_end_pads(node, window, inputs[0]);
-  return at::max_pool2d(padded(inputs[0], window, ends, -std::numeric_limits<double>::infinity()), window.kernel, window.strides);
+  return at::max_pool2d(padded(inputs[0], window, ends, -std::numeric_limits<double>::infinity()), window.kernel, window.strides, {0, 0},
+                        window.dilations);
 }
 
 at::Tensor forward_average_pool(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {
@@ -59,6 +60,10 @@ at::Tensor forward_average_pool(const Node& node, std::span<const at::Tensor> in
     for (std::size_t axis = 0; axis < 2; ++axis) rest_ends[axis] -= window.pads_end[axis];
   }
   return sums / at::avg_pool2d(padded(counted, rest, rest_ends, 0.0), window.kernel, window.strides);
+}
+
+at::Tensor forward_global_max_pool(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) {
+  return at::amax(inputs[0], {2, 3}, /*keepdim=*/true);
 }
 
 at::Tensor forward_global_average_pool(const Node&, std::span<const at::Tensor> inputs, const ForwardContext&) {

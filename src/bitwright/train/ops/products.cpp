@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Conv and Gemm: where the multiplications are, and so where precision and layout matter.
+// Conv, Gemm and MatMul: where the multiplications are, and so where precision and layout matter.
 #include "bitwright/model/window.h"
 #include "bitwright/train/ops/forward.h"
 #include "bitwright/train/tensor.h"
@@ -28,6 +28,10 @@ at::Tensor forward_conv(const Node& node, std::span<const at::Tensor> inputs, co
   }
   return at::conv2d(src, in_precision(inputs[1], context.precision), in_precision(bias_of(inputs), context.precision), window.strides, pads,
                     window.dilations, node.int_attribute("group", 1));
+}
+
+at::Tensor forward_mat_mul(const Node&, std::span<const at::Tensor> inputs, const ForwardContext& context) {
+  return at::matmul(in_precision(inputs[0], context.precision), in_precision(inputs[1], context.precision));
 }
 
 at::Tensor forward_gemm(const Node&, std::span<const at::Tensor> inputs, const ForwardContext& context) {

@@ -10,7 +10,7 @@ namespace bitwright::qd {
 std::vector<std::string> parameters_in_graph_order(const Graph& graph) {
   std::vector<std::string> names;
   for (const Node& node : graph.nodes) {
-    const bool has_parameters = weight_input(node).has_value() || node.op == Op::BatchNormalization;
+    const bool has_parameters = weight_input(graph, node).has_value() || op_entry(node.op).stored == Stored::parameters;
     if (!has_parameters) continue;
     for (const std::size_t input : {1U, 2U}) {  // weight and bias; scale and shift
       if (input >= node.inputs.size() || node.inputs[input].empty()) continue;

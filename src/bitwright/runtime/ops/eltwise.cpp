@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bitwright/runtime/ops/eltwise.h"
+
+#include "bitwright/model/unary_parameters.h"
+#include "bitwright/runtime/ops/plan_ops.h"
+
+#include <cmath>
+
+namespace bitwright {
+
+void plan_eltwise(PlanBuilder& builder, const Node& node, dnnl::algorithm algorithm, float alpha, float beta,
+                  const dnnl::primitive_attr& attributes) {
+  const PlannedValue src = builder.value(node, 0);
+  const dnnl::eltwise_forward::primitive_desc chosen({dnnl::prop_kind::forward_inference, algorithm, src.desc, alpha, beta}, attributes,
+                                                     cpu_engine());
+  const PlannedValue dst = builder.make_value(node.outputs.front(), chosen.dst_desc());
+  builder.report(node, std::string("onednn:eltwise:") + chosen.impl_info_str());
+  builder.add_primitive(dnnl::eltwise_forward(chosen), chosen.scratchpad_desc(), {reads(DNNL_ARG_SRC, src), writes(DNNL_ARG_DST, dst)});
+}
+
+void plan_relu(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_relu); }
+
+void plan_abs(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_abs); }
+
+void plan_clip(PlanBuilder& builder, const Node& node) {
+  const UnaryParameters parameters = unary_parameters(node);
+  plan_eltwise(builder, node, dnnl::algorithm::eltwise_clip, parameters.alpha, parameters.beta);
+}
+
+void plan_elu(PlanBuilder& builder, const Node& node) {
+  plan_eltwise(builder, node, dnnl::algorithm::eltwise_elu, unary_parameters(node).alpha);
+}
+
+void plan_exp(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_exp); }
+
+void plan_gelu(PlanBuilder& builder, const Node& node) {
+  const bool is_tanh = unary_parameters(node).approximation == UnaryParameters::Approximation::tanh;
+  plan_eltwise(builder, node, is_tanh ? dnnl::algorithm::eltwise_gelu_tanh : dnnl::algorithm::eltwise_gelu_erf);
+}
+
+void plan_hard_sigmoid(PlanBuilder& builder, const Node& node) {
+  const UnaryParameters parameters = unary_parameters(node);
+  dnnl::post_ops clip;
+  clip.append_eltwise(1.0F, dnnl::algorithm::eltwise_clip, 0.0F, 1.0F);
+  dnnl::primitive_attr attributes = strict_attributes();
+  attributes.set_post_ops(clip);
+  plan_eltwise(builder, node, dnnl::algorithm::eltwise_linear, parameters.alpha, parameters.beta, attributes);
+}
+
+void plan_hard_swish(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_hardswish); }
+
+void plan_leaky_relu(PlanBuilder& builder, const Node& node) {
+  plan_eltwise(builder, node, dnnl::algorithm::eltwise_relu, unary_parameters(node).alpha);
+}
+
+void plan_neg(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_linear, -1.0F); }
+
+void plan_sigmoid(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_logistic); }
+
+void plan_sqrt(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_sqrt); }
+
+void plan_tanh(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_tanh); }
+
+// A loop of ours: oneDNN has no error function on its own.
+void plan_erf(PlanBuilder& builder, const Node& node) {
+  const PlannedValue src = builder.plain_value(node, 0);
+  const Shape& shape = builder.shape(node.inputs[0]);
+  const PlannedValue dst = builder.make_value(node.outputs.front(), plain_desc(shape));
+  builder.report(node, "loop:erf");
+  builder.add_loop({src.buffer}, {dst.buffer}, [count = shape.element_count(), threads = builder.threads()](std::span<float* const> buffers) {
+    const float* x = buffers[0];
+    float* y = buffers[1];
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (std::int64_t i = 0; i < count; ++i) y[i] = std::erf(x[i]);
+  });
+}
+
+}  // namespace bitwright
