@@ -32,7 +32,7 @@ inline constexpr std::string_view kWeightNotePrefix = "bitwright.weight.";
 /// `codebook` form. Exactness: bit for bit the format's own decoding.
 [[nodiscard]] WeightGraph codebook_graph(const std::string& name, const QuantizedTensor& tensor);
 
-/// `qdq` form: exact for `fixed`, `pow2` up to 7 bits, `ternary` with equal scales and codebooks of integers; `uniform` within rounding;
+/// `qdq` form: exact for `fixed`, `pow2` up to 6 bits, `ternary` with equal scales and codebooks of integers; `uniform` within rounding;
 /// anything else as nearest int8 with a scale per output.
 [[nodiscard]] WeightGraph qdq_graph(const std::string& name, const QuantizedTensor& tensor);
 
