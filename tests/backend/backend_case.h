@@ -25,11 +25,14 @@ struct BackendVerdict {
   std::string reason;  ///< why it can't be run, or what is wrong
 };
 
-/// Runs a case as bitwright would be used: the first float input is fed, every other input becomes an initializer (weights, shapes,
-/// limits), the file is imported and run by `Session`; every float output is compared with the expected values by ONNX's own rule, |got -
-/// need| <= 1e-7 + 1e-3 |need|.
+/// Runs a case as bitwright would be used, in up to three ways; every float output is compared with the expected values by ONNX's own rule,
+/// |got - need| <= 1e-7 + 1e-3 |need|.
 ///
-/// Skipped: what the importer refuses as unsupported, for its reason; and cases without a float input. Anything else that goes wrong fails.
+/// As it stands: the first float input is fed, its first axis being the batch; every other input becomes an initializer (weights, shapes,
+/// limits). For a batch of one: an axis in front of the fed input, axes and shapes in attributes and constants moved by one, where the
+/// operator has such a form. The same with all float inputs cut out of one input, so that operators meet computed values. Passed: one way
+/// at least gave the expected outputs and none gave others. Skipped: refused as unsupported in every way, for the first way's reason.
+/// Anything else fails.
 [[nodiscard]] BackendVerdict run_backend_case(const BackendCase& backend_case);
 
 }  // namespace bitwright::test

@@ -21,7 +21,8 @@ struct Imported {
   std::vector<std::string> remarks;  ///< one sentence each, e.g. that a fixed batch became free
 };
 
-inline constexpr std::int64_t kOldestOpset = 7;
+/// Before opset 7 some operators had other attributes (Add's `broadcast`, Reshape's `shape`): these are understood too.
+inline constexpr std::int64_t kOldestOpset = 1;
 inline constexpr std::int64_t kNewestOpset = 21;
 
 /// Brings an ONNX file to bitwright's operators (docs/onnx.md): constants become attributes, shape arithmetic is computed, quantized weights

@@ -40,6 +40,51 @@ void require_one_output(const NodeProto& node) {
   }
 }
 
+/// Height and width of an input of Conv or a pooling operator. A sequence (one spatial axis) is an image of height 1.
+class SpatialView {
+ public:
+  SpatialView(Importer& importer, const NodeProto& node) : importer_(importer), node_(node), src_(importer.activation(node, 0)) {
+    const std::size_t rank = src_.one.rank();
+    if (rank != 3 && rank != 4) {
+      Importer::refuse(node,
+                       fmt::format("over {} spatial axes is not supported (need 1 or 2); rewrite the node.", rank < 2 ? 0 : rank - 2));
+    }
+  }
+
+  [[nodiscard]] bool is_sequence() const { return src_.one.rank() == 3; }
+
+  /// Emits the operator on the image; what it gives for a sequence loses its height again.
+  void emit(std::string_view op, std::vector<std::string> further_inputs, std::map<std::string, Attribute> attributes) {
+    std::vector<Extent> extents = src_.extents();
+    if (is_sequence()) extents.insert(extents.begin() + 2, Extent{.fixed = 1, .per_image = 0});
+    std::vector<std::string> inputs = {is_sequence() ? importer_.emit_reshape(node_, src_, extents, "") : src_.name};
+    inputs.insert(inputs.end(), further_inputs.begin(), further_inputs.end());
+    if (!is_sequence()) {
+      importer_.emit(node_, op, std::move(inputs), std::move(attributes), node_.outputs.front());
+      return;
+    }
+    for (auto& [key, attribute] : attributes) {
+      auto* const values = std::get_if<std::vector<std::int64_t>>(&attribute);
+      if (values == nullptr) continue;
+      const bool is_pads = key == "pads";
+      if (values->size() != (is_pads ? 2U : 1U)) {
+        fail(ErrorCode::invalid_input, "node {}: \"{}\" does not fit one spatial axis (found {} values); check the model.",
+             Importer::node_text(node_), key, values->size());
+      }
+      *values = is_pads ? std::vector<std::int64_t>{0, (*values)[0], 0, (*values)[1]} : std::vector<std::int64_t>{1, (*values)[0]};
+    }
+    const Activation made = importer_.activation_named(importer_.emit(node_, op, std::move(inputs), std::move(attributes), ""));
+    std::vector<Extent> result = made.extents();
+    result.erase(result.begin() + 2);
+    importer_.emit_reshape(node_, made, result, node_.outputs.front());
+  }
+
+ private:
+  Importer& importer_;
+  const NodeProto& node_;
+  Activation src_;
+};
+
 /// Pads of one axis so that the output is the input over the stride, rounded up; the odd one at the end (SAME_UPPER) or begin.
 void same_pads(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t dilation, std::string_view mode, std::int64_t& begin,
                std::int64_t& end) {
@@ -86,9 +131,50 @@ std::optional<std::string> bias_operand(Importer& importer, const NodeProto& nod
   const bool is_stored = std::holds_alternative<QuantizedTensor>(value);
   const std::int64_t count = is_stored ? channels : importer.constant(node, 2).shape.element_count();
   if (count == channels) return importer.weight(node, 2, Layout::as_stored, Shape{channels});
-  if (count != 1) Importer::refuse(node, fmt::format("with a bias of {} values is not supported (need one per output, {}); rewrite the node.", count, channels));
-  return importer.add_weight(node.inputs[2], {.shape = Shape{channels},
-                                              .values = std::vector<float>(static_cast<std::size_t>(channels), importer.constant(node, 2).floats.at(0))});
+  if (count != 1)
+    Importer::refuse(
+        node, fmt::format("with a bias of {} values is not supported (need one per output, {}); rewrite the node.", count, channels));
+  return importer.add_weight(node.inputs[2],
+                             {.shape = Shape{channels},
+                              .values = std::vector<float>(static_cast<std::size_t>(channels), importer.constant(node, 2).floats.at(0))});
+}
+
+/// Refuses a constant that has an extent of its own for every image of the batch: here the batch is free.
+void require_free_batch(Importer& importer, const NodeProto& node) {
+  std::size_t rank = 0;
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    if (Importer::has_input(node, i) && !importer.is_constant(node, i)) rank = std::max(rank, importer.activation(node, i).one.rank());
+  }
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    if (rank == 0 || !importer.is_constant(node, i) || importer.constant_rank(node, i) != rank) continue;
+    const std::int64_t images = importer.constant(node, i).shape[0];
+    if (images == 1) continue;
+    Importer::refuse(node, fmt::format("with a constant for {} images is not supported (the batch is free); rewrite the node.", images));
+  }
+}
+
+/// The second operand of a binary operator before opset 7, whose first axis stands for axis `axis` of the first: with axes of extent 1
+/// behind.
+std::string aligned_operand(Importer& importer, const NodeProto& node, std::int64_t axis) {
+  const auto rank =
+      static_cast<std::int64_t>(importer.is_constant(node, 0) ? importer.constant_rank(node, 0) : importer.activation(node, 0).one.rank());
+  const bool is_constant = importer.is_constant(node, 1);
+  const auto own = static_cast<std::int64_t>(is_constant ? importer.constant_rank(node, 1) : importer.activation(node, 1).one.rank());
+  const std::int64_t behind = rank - (axis < 0 ? axis + rank : axis) - own;
+  if (behind < 0 || behind > rank) {
+    fail(ErrorCode::invalid_input, "node {}: axis {} leaves no room for {} axes of {}; check the model.", Importer::node_text(node), axis,
+         own, rank);
+  }
+  if (behind == 0) return importer.operand(node, 1);
+  if (is_constant) {
+    std::vector<std::int64_t> dims = importer.constant(node, 1).shape.dims();
+    dims.insert(dims.end(), static_cast<std::size_t>(behind), 1);
+    return importer.weight(node, 1, Layout::as_stored, Shape(dims));
+  }
+  const Activation src = importer.activation(node, 1);
+  std::vector<Extent> extents = src.extents();
+  extents.insert(extents.end(), static_cast<std::size_t>(behind), Extent{.fixed = 1, .per_image = 0});
+  return importer.emit_reshape(node, src, extents, "");
 }
 
 std::int64_t bucket_of_axis(const Dequantized& dequantized) {
@@ -101,7 +187,8 @@ std::int64_t bucket_of_axis(const Dequantized& dequantized) {
 std::size_t scale_index(const Dequantized& dequantized, std::size_t element) {
   if (dequantized.scales.size() == 1) return 0;
   std::size_t inner = 1;
-  for (std::size_t axis = dequantized.axis + 1; axis < dequantized.shape.rank(); ++axis) inner *= static_cast<std::size_t>(dequantized.shape[axis]);
+  for (std::size_t axis = dequantized.axis + 1; axis < dequantized.shape.rank(); ++axis)
+    inner *= static_cast<std::size_t>(dequantized.shape[axis]);
   return element / inner % static_cast<std::size_t>(dequantized.shape[dequantized.axis]);
 }
 
@@ -142,6 +229,7 @@ std::map<std::string, Attribute> Importer::attributes(const NodeProto& node, std
   std::map<std::string, Attribute> result;
   for (const AttributeProto& attribute : node.attributes) {
     if (std::ranges::find(without, attribute.name) != without.end()) continue;
+    if (attribute.name == "consumed_inputs") continue;  // a hint to executors of opset 1
     if (attribute.name.size() > limits::kMaxNameBytes || attribute.s.size() > limits::kMaxTextBytes ||
         attribute.ints.size() > limits::kMaxAttributeValues || attribute.floats.size() > limits::kMaxAttributeValues) {
       refuse(node, "has an attribute that is too large; check the model.");
@@ -152,36 +240,60 @@ std::map<std::string, Attribute> Importer::attributes(const NodeProto& node, std
       case AttributeType::text: result[attribute.name] = attribute.s; break;
       case AttributeType::reals: result[attribute.name] = attribute.floats; break;
       case AttributeType::integers: result[attribute.name] = attribute.ints; break;
-      default: refuse(node, fmt::format("has an attribute \"{}\" of a type that is not supported; rewrite the node.", escaped(attribute.name)));
+      default:
+        refuse(node, fmt::format("has an attribute \"{}\" of a type that is not supported; rewrite the node.", escaped(attribute.name)));
     }
   }
   return result;
 }
 
 void import_plain(Importer& importer, const NodeProto& node) {
-  require_one_output(node);
   importer.emit(node, node.op_type, operands(importer, node), Importer::attributes(node), node.outputs.front());
 }
 
-void import_folded(Importer&, const NodeProto& node) {
-  Importer::refuse(node, "of computed values is not supported; rewrite the node.");
-}
+void import_folded(Importer&, const NodeProto& node) { Importer::refuse(node, "of computed values is not supported; rewrite the node."); }
 
 void import_identity(Importer& importer, const NodeProto& node) { importer.set_output(node, 0, importer.value(node, 0)); }
 
 void import_cast(Importer& importer, const NodeProto& node) {
   const auto to = static_cast<DataType>(Importer::int_attribute(node, "to", 0));
-  if (!TensorBytes::is_float(to)) Importer::refuse(node, fmt::format("of computed values to {} is not supported (need FLOAT); rewrite the node.", data_type_name(to)));
+  if (!TensorBytes::is_float(to))
+    Importer::refuse(node, fmt::format("of computed values to {} is not supported (need FLOAT); rewrite the node.", data_type_name(to)));
   if (to != DataType::float32) importer.remark("computed values were cast to other float types; they stay float32.");
   importer.set_output(node, 0, importer.value(node, 0));
 }
 
 void import_binary(Importer& importer, const NodeProto& node) {
-  if (Importer::int_attribute(node, "broadcast", 0) != 0) Importer::refuse(node, "with attribute \"broadcast\" belongs to operator sets before 7.");
-  importer.emit(node, node.op_type, operands(importer, node), {}, node.outputs.front());
+  const bool is_aligned = node.inputs.size() == 2 && importer.opset() < 7 && node.attribute("axis") != nullptr &&
+                          Importer::int_attribute(node, "broadcast", 0) != 0;
+  const std::vector<std::string> inputs =
+      is_aligned ? std::vector{importer.operand(node, 0), aligned_operand(importer, node, Importer::int_attribute(node, "axis", 0))}
+                 : operands(importer, node);
+  require_free_batch(importer, node);
+  importer.emit(node, node.op_type, inputs, {}, node.outputs.front());
+}
+
+void import_concat(Importer& importer, const NodeProto& node) {
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) (void)importer.activation(node, i);
+  std::map<std::string, Attribute> attributes = Importer::attributes(node);
+  if (importer.opset() < 4) attributes.emplace("axis", std::int64_t{1});  // the default of those days
+  importer.emit(node, "Concat", operands(importer, node), std::move(attributes), node.outputs.front());
+}
+
+void import_prelu(Importer& importer, const NodeProto& node) {
+  const Activation src = importer.activation(node, 0);
+  require_free_batch(importer, node);
+  if (importer.opset() >= 7 || !importer.is_constant(node, 1) || importer.constant_rank(node, 1) != 1 || src.one.rank() < 3) {
+    return import_plain(importer, node);
+  }
+  // Before opset 7 a list of slopes was one per channel.
+  std::vector<std::int64_t> dims(src.one.rank() - 1, 1);
+  dims[0] = importer.constant(node, 1).shape.element_count();
+  importer.emit(node, "PRelu", {src.name, importer.weight(node, 1, Layout::as_stored, Shape(dims))}, {}, node.outputs.front());
 }
 
 void import_sum(Importer& importer, const NodeProto& node) {
+  require_free_batch(importer, node);
   const std::vector<std::string> inputs = operands(importer, node);
   if (inputs.size() == 1) return importer.set_output(node, 0, importer.value(node, 0));
   std::string sum = inputs.front();
@@ -193,24 +305,35 @@ void import_sum(Importer& importer, const NodeProto& node) {
 void import_batch_normalization(Importer& importer, const NodeProto& node) {
   require_one_output(node);
   if (Importer::int_attribute(node, "spatial", 1) != 1) Importer::refuse(node, "with spatial = 0 is not supported; rewrite the node.");
-  if (Importer::int_attribute(node, "training_mode", 0) != 0) Importer::refuse(node, "in training mode is not supported; export for inference.");
-  static constexpr std::array<std::string_view, 2> kWithout = {"spatial", "training_mode"};
+  if (Importer::int_attribute(node, "training_mode", 0) != 0)
+    Importer::refuse(node, "in training mode is not supported; export for inference.");
+  if (importer.opset() < 7 && Importer::int_attribute(node, "is_test", 0) == 0) {
+    Importer::refuse(node, "in training mode (is_test = 0) is not supported; export for inference.");
+  }
+  static constexpr std::array<std::string_view, 3> kWithout = {"spatial", "training_mode", "is_test"};
   importer.emit(node, "BatchNormalization", operands(importer, node), Importer::attributes(node, kWithout), node.outputs.front());
 }
 
 void import_window(Importer& importer, const NodeProto& node) {
-  require_one_output(node);
-  importer.emit(node, node.op_type, operands(importer, node), window_attributes(importer, node, {}), node.outputs.front());
+  SpatialView view(importer, node);
+  view.emit(node.op_type, {}, window_attributes(importer, node, {}));
 }
+
+void import_global_pool(Importer& importer, const NodeProto& node) { SpatialView(importer, node).emit(node.op_type, {}, {}); }
 
 void import_conv(Importer& importer, const NodeProto& node) {
   if (!importer.is_constant(node, 1)) Importer::refuse(node, "with computed weights is not supported; store them as weights.");
-  (void)importer.activation(node, 0);
-  std::vector<std::string> inputs = {importer.operand(node, 0), importer.weight(node, 1, Layout::as_stored)};
-  const Shape weight = importer.weight_shape_named(inputs[1]);
+  SpatialView view(importer, node);
+  std::optional<Shape> on_images;
+  if (view.is_sequence() && importer.constant_rank(node, 1) == 3) {
+    const Shape on_sequences = importer.constant(node, 1).shape;
+    on_images = Shape{on_sequences[0], on_sequences[1], 1, on_sequences[2]};
+  }
+  std::vector<std::string> inputs = {importer.weight(node, 1, Layout::as_stored, on_images)};
+  const Shape weight = importer.weight_shape_named(inputs[0]);
   if (weight.rank() == 0) Importer::refuse(node, "with a scalar for weights is not supported; check the model.");
   if (const auto bias = bias_operand(importer, node, weight[0])) inputs.push_back(*bias);
-  importer.emit(node, "Conv", std::move(inputs), window_attributes(importer, node, weight), node.outputs.front());
+  view.emit("Conv", std::move(inputs), window_attributes(importer, node, weight));
 }
 
 void import_gemm(Importer& importer, const NodeProto& node) {
@@ -220,7 +343,8 @@ void import_gemm(Importer& importer, const NodeProto& node) {
   const Layout layout = Importer::int_attribute(node, "transB", 0) != 0 ? Layout::as_stored : Layout::transposed;
   std::string weight = importer.weight(node, 1, layout);
   const Shape shape = importer.weight_shape_named(weight);
-  if (shape.rank() != 2) Importer::refuse(node, fmt::format("with weights {} is not supported (need a matrix); check the model.", shape.to_string()));
+  if (shape.rank() != 2)
+    Importer::refuse(node, fmt::format("with weights {} is not supported (need a matrix); check the model.", shape.to_string()));
   std::vector<std::string> inputs = {importer.operand(node, 0), weight};
   if (const auto bias = bias_operand(importer, node, shape[0])) inputs.push_back(*bias);
   const std::array<std::pair<const char*, std::size_t>, 2> factors = {{{"alpha", 1}, {"beta", 2}}};
@@ -288,11 +412,13 @@ void import_softmax(Importer& importer, const NodeProto& node) {
   const auto rank = static_cast<std::int64_t>(src.one.rank());
   const std::int64_t stated = Importer::int_attribute(node, "axis", importer.opset() < 13 ? 1 : -1);
   const std::int64_t axis = stated < 0 ? stated + rank : stated;
-  if (axis < 0 || axis >= rank) Importer::refuse(node, fmt::format("over axis {} of {} axes makes no sense; check the model.", stated, rank));
+  if (axis < 0 || axis >= rank)
+    Importer::refuse(node, fmt::format("over axis {} of {} axes makes no sense; check the model.", stated, rank));
   if (importer.opset() < 13) {
     // Before opset 13 all axes from this one on are taken together: the same only where the later ones hold one element.
     for (std::int64_t later = axis + 1; later < rank; ++later) {
-      if (src.one[static_cast<std::size_t>(later)] != 1) Importer::refuse(node, "over several axes at once is not supported; export with opset 13.");
+      if (src.one[static_cast<std::size_t>(later)] != 1)
+        Importer::refuse(node, "over several axes at once is not supported; export with opset 13.");
     }
   }
   std::map<std::string, Attribute> attributes;
@@ -301,7 +427,6 @@ void import_softmax(Importer& importer, const NodeProto& node) {
 }
 
 void import_layer_normalization(Importer& importer, const NodeProto& node) {
-  require_one_output(node);
   static constexpr std::array<std::string_view, 1> kWithout = {"stash_type"};
   importer.emit(node, "LayerNormalization", operands(importer, node), Importer::attributes(node, kWithout), node.outputs.front());
 }
@@ -315,8 +440,10 @@ void import_dequantize(Importer& importer, const NodeProto& node) {
   if (const auto* activation = std::get_if<Activation>(&importer.value(node, 0))) return importer.set_output(node, 0, *activation);
   const auto* tensor = std::get_if<const TensorProto*>(&importer.value(node, 0));
   if (tensor == nullptr) Importer::refuse(node, "of a folded constant is not supported; store the integers in an initializer.");
-  if (Importer::int_attribute(node, "block_size", 0) != 0) Importer::refuse(node, "by blocks is not supported; scale by tensor or by axis.");
-  Dequantized result{.shape = importer.tensors().shape(**tensor), .type = (*tensor)->data_type, .codes = {}, .zero_points = {0}, .scales = {}, .axis = 0};
+  if (Importer::int_attribute(node, "block_size", 0) != 0)
+    Importer::refuse(node, "by blocks is not supported; scale by tensor or by axis.");
+  Dequantized result{
+      .shape = importer.tensors().shape(**tensor), .type = (*tensor)->data_type, .codes = {}, .zero_points = {0}, .scales = {}, .axis = 0};
   result.codes = importer.tensors().integers(**tensor);
   const Constant scale = importer.constant(node, 1);
   result.scales = scale.floats;
@@ -346,12 +473,15 @@ void import_dequantize(Importer& importer, const NodeProto& node) {
 
 Weight integer_weight(const Dequantized& source) {
   const std::size_t count = source.codes.size();
-  const auto zero_point = [&](std::size_t element) { return source.zero_points[source.zero_points.size() == 1 ? 0 : scale_index(source, element)]; };
+  const auto zero_point = [&](std::size_t element) {
+    return source.zero_points[source.zero_points.size() == 1 ? 0 : scale_index(source, element)];
+  };
   std::vector<std::int64_t> steps(count);
   for (std::size_t i = 0; i < count; ++i) steps[i] = source.codes[i] - zero_point(i);
   const bool is_one_scale = source.scales.size() == 1;
   const int bits = data_type_bits(source.type);
-  const auto [low_found, high_found] = count == 0 ? std::pair<std::int64_t, std::int64_t>{0, 0} : std::pair(*std::ranges::min_element(steps), *std::ranges::max_element(steps));
+  const auto [low_found, high_found] = count == 0 ? std::pair<std::int64_t, std::int64_t>{0, 0}
+                                                  : std::pair(*std::ranges::min_element(steps), *std::ranges::max_element(steps));
   int exponent = 0;
   if (bits == 16 && is_one_scale && std::frexp(source.scales[0], &exponent) == 0.5F && exponent <= 1 && exponent >= -14 &&
       low_found >= -32768 && high_found <= 32767) {

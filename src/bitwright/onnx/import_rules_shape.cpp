@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <numeric>
 
 namespace bitwright::onnx {
@@ -13,8 +14,8 @@ namespace {
 std::size_t axis_in(const NodeProto& node, std::int64_t axis, std::size_t rank) {
   const auto signed_rank = static_cast<std::int64_t>(rank);
   if (axis < -signed_rank || axis >= signed_rank) {
-    fail(ErrorCode::invalid_input, "node {}: axis is outside the tensor (found {}, need {} to {}); check the model.", Importer::node_text(node),
-         axis, -signed_rank, signed_rank - 1);
+    fail(ErrorCode::invalid_input, "node {}: axis is outside the tensor (found {}, need {} to {}); check the model.",
+         Importer::node_text(node), axis, -signed_rank, signed_rank - 1);
   }
   return static_cast<std::size_t>(axis < 0 ? axis + signed_rank : axis);
 }
@@ -23,6 +24,11 @@ std::set<std::size_t> axes_in(const NodeProto& node, const std::vector<std::int6
   std::set<std::size_t> result;
   for (const std::int64_t axis : axes) result.insert(axis_in(node, axis, rank));
   return result;
+}
+
+/// A shape that fits the batch of the file but no other is well formed, only nothing that bitwright can run.
+ErrorCode fixed_batch_error(const Importer& importer) {
+  return importer.fixed_batch() > 1 ? ErrorCode::unsupported : ErrorCode::invalid_input;
 }
 
 bool is_batch(const Extent& extent) { return extent == Extent{.fixed = 0, .per_image = 1}; }
@@ -38,17 +44,28 @@ void import_reshape(Importer& importer, const NodeProto& node) {
   const Activation& src = importer.activation(node, 0);
   const std::vector<Extent> from = src.extents();
   const bool allows_zero = Importer::int_attribute(node, "allowzero", 0) != 0;
-  const Constant target = importer.constant(node, 1);
-  if (!target.is_integer || target.ints.size() > limits::kMaxTensorRank) Importer::refuse(node, "to this shape is not supported; check the model.");
+  Constant target;
+  if (const auto stated = importer.opset() < 5 ? Importer::ints_attribute(node, "shape") : std::nullopt) {
+    target.is_integer = true;
+    for (const std::int64_t dim : *stated) target.ints.push_back({.fixed = dim, .per_image = 0});
+  } else {
+    target = importer.constant(node, 1);
+  }
+  if (!target.is_integer || target.ints.size() > limits::kMaxTensorRank)
+    Importer::refuse(node, "to this shape is not supported; check the model.");
   std::vector<Extent> extents;
   std::optional<std::size_t> open;
   for (std::size_t i = 0; i < target.ints.size(); ++i) {
     Extent extent = target.ints[i];
     if (extent == Extent{} && !allows_zero) {
-      if (i >= from.size()) fail(ErrorCode::invalid_input, "node {}: Reshape copies axis {}, which the input lacks; check the model.", Importer::node_text(node), i);
+      if (i >= from.size())
+        fail(ErrorCode::invalid_input, "node {}: Reshape copies axis {}, which the input lacks; check the model.",
+             Importer::node_text(node), i);
       extent = from[i];
     } else if (extent == Extent{.fixed = -1, .per_image = 0}) {
-      if (open) fail(ErrorCode::invalid_input, "node {}: Reshape has two open extents (found -1 twice, need at most one); check the model.", Importer::node_text(node));
+      if (open)
+        fail(ErrorCode::invalid_input, "node {}: Reshape has two open extents (found -1 twice, need at most one); check the model.",
+             Importer::node_text(node));
       open = i;
       extent = {.fixed = 1, .per_image = 0};
     } else if (i == 0 && importer.fixed_batch() > 0 && !from.empty() && is_batch(from[0]) && extent.per_image == 0 &&
@@ -70,7 +87,7 @@ void import_reshape(Importer& importer, const NodeProto& node) {
     const std::int64_t one = product(extents, 1);
     const std::int64_t two = product(extents, 2);
     if (one < 1 || two < 1 || src.one.element_count() % one != 0 || src.two.element_count() % two != 0) {
-      fail(ErrorCode::invalid_input, "node {}: Reshape of {} does not fit (found {} elements, need a multiple of {}); check the model.",
+      fail(fixed_batch_error(importer), "node {}: Reshape of {} does not fit (found {} elements, need a multiple of {}); check the model.",
            Importer::node_text(node), src.one.to_string(), src.one.element_count(), one);
     }
     const std::int64_t growth = src.two.element_count() / two - src.one.element_count() / one;
@@ -96,8 +113,9 @@ void import_squeeze(Importer& importer, const NodeProto& node) {
     if (!axes.contains(axis)) {
       extents.push_back(from[axis]);
     } else if (from[axis] != Extent{.fixed = 1, .per_image = 0}) {
-      fail(ErrorCode::invalid_input, "node {}: Squeeze of axis {} of {} does not fit (need an extent of 1); check the model.",
-           Importer::node_text(node), axis, src.one.to_string());
+      fail(from[axis].per_image != 0 ? ErrorCode::unsupported : ErrorCode::invalid_input,
+           "node {}: Squeeze of axis {} of {} does not fit (need an extent of 1); check the model.", Importer::node_text(node), axis,
+           src.one.to_string());
     }
   }
   importer.emit_reshape(node, src, extents, node.outputs.front());
@@ -142,11 +160,13 @@ void import_transpose(Importer& importer, const NodeProto& node) {
 void import_pad(Importer& importer, const NodeProto& node) {
   const Activation& src = importer.activation(node, 0);
   std::map<std::string, Attribute> attributes;
-  auto pads = importer.integers_or_attribute(node, 1, "pads");
+  auto pads = importer.integers_or_attribute(node, 1, importer.opset() < 2 ? "paddings" : "pads");
   if (!pads) Importer::refuse(node, "without pads makes no sense; check the model.");
   if (Importer::has_input(node, 3)) {
     const std::vector<std::int64_t> stated = importer.integers(node, 3);
-    if (pads->size() != 2 * stated.size()) fail(ErrorCode::invalid_input, "node {}: Pad has {} pads for {} axes (need two an axis); check the model.", Importer::node_text(node), pads->size(), stated.size());
+    if (pads->size() != 2 * stated.size())
+      fail(ErrorCode::invalid_input, "node {}: Pad has {} pads for {} axes (need two an axis); check the model.", Importer::node_text(node),
+           pads->size(), stated.size());
     std::vector<std::int64_t> all(2 * src.one.rank(), 0);
     for (std::size_t i = 0; i < stated.size(); ++i) {
       const std::size_t axis = axis_in(node, stated[i], src.one.rank());
@@ -174,12 +194,40 @@ void import_slice(Importer& importer, const NodeProto& node) {
   const auto starts = importer.integers_or_attribute(node, 1, "starts");
   const auto ends = importer.integers_or_attribute(node, 2, "ends");
   if (!starts || !ends) Importer::refuse(node, "without starts and ends makes no sense; check the model.");
-  std::map<std::string, Attribute> attributes;
+  std::vector<std::int64_t> axes(starts->size());
+  std::iota(axes.begin(), axes.end(), 0);
+  axes = importer.integers_or_attribute(node, 3, "axes").value_or(axes);
+  std::vector<std::int64_t> steps = importer.integers_or_attribute(node, 4, "steps").value_or(std::vector<std::int64_t>(axes.size(), 1));
+  if (starts->size() != ends->size() || axes.size() != starts->size() || steps.size() != starts->size()) {
+    fail(ErrorCode::invalid_input, "node {}: Slice has {} starts, {} ends, {} axes and {} steps (need as many); check the model.",
+         Importer::node_text(node), starts->size(), ends->size(), axes.size(), steps.size());
+  }
   // Files write "to the end" as the largest integer of either width; the model's rule clamps any.
-  attributes["starts"] = *starts;
-  attributes["ends"] = *ends;
-  if (const auto axes = importer.integers_or_attribute(node, 3, "axes")) attributes["axes"] = *axes;
-  if (const auto steps = importer.integers_or_attribute(node, 4, "steps")) attributes["steps"] = *steps;
+  std::vector<std::int64_t> kept_starts;
+  std::vector<std::int64_t> kept_ends;
+  std::vector<std::int64_t> kept_axes;
+  std::vector<std::int64_t> kept_steps;
+  const std::vector<Extent> from = src.extents();
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    const std::size_t axis = axis_in(node, axes[i], from.size());
+    if (from[axis].per_image != 0) {
+      constexpr std::int64_t kToTheEnd = std::numeric_limits<std::int32_t>::max();
+      const bool is_whole = (*starts)[i] == 0 && steps[i] == 1 &&
+                            ((*ends)[i] >= kToTheEnd || (importer.fixed_batch() > 0 && (*ends)[i] >= importer.fixed_batch()));
+      if (!is_whole) Importer::refuse(node, "of the batch is not supported; rewrite the node.");
+      continue;
+    }
+    kept_starts.push_back((*starts)[i]);
+    kept_ends.push_back((*ends)[i]);
+    kept_axes.push_back(static_cast<std::int64_t>(axis));
+    kept_steps.push_back(steps[i]);
+  }
+  if (kept_axes.empty()) return importer.set_output(node, 0, src);
+  std::map<std::string, Attribute> attributes;
+  attributes["starts"] = std::move(kept_starts);
+  attributes["ends"] = std::move(kept_ends);
+  attributes["axes"] = std::move(kept_axes);
+  if (std::ranges::any_of(kept_steps, [](std::int64_t step) { return step != 1; })) attributes["steps"] = std::move(kept_steps);
   importer.emit(node, "Slice", {src.name}, std::move(attributes), node.outputs.front());
 }
 
@@ -197,7 +245,8 @@ void import_split(Importer& importer, const NodeProto& node) {
   }
   if (sizes->size() != node.outputs.size() || std::accumulate(sizes->begin(), sizes->end(), std::int64_t{0}) != whole.fixed ||
       std::ranges::any_of(*sizes, [](std::int64_t size) { return size < 1; })) {
-    fail(ErrorCode::invalid_input, "node {}: Split does not fit (found {} parts for {} outputs, need parts that sum up to {}); check the model.",
+    fail(ErrorCode::invalid_input,
+         "node {}: Split does not fit (found {} parts for {} outputs, need parts that sum up to {}); check the model.",
          Importer::node_text(node), sizes->size(), node.outputs.size(), whole.fixed);
   }
   std::int64_t start = 0;
@@ -229,8 +278,9 @@ void import_gather(Importer& importer, const NodeProto& node) {
     if (index < 0) index += whole.fixed;
   }
   const bool keeps_rank = found.shape.rank() == 1;
-  const std::string taken = importer.emit(node, "Gather", {src.name}, {{"axis", static_cast<std::int64_t>(axis)}, {"indices", std::move(indices)}},
-                                          keeps_rank ? node.outputs.front() : std::string());
+  const std::string taken =
+      importer.emit(node, "Gather", {src.name}, {{"axis", static_cast<std::int64_t>(axis)}, {"indices", std::move(indices)}},
+                    keeps_rank ? node.outputs.front() : std::string());
   if (keeps_rank) return;
   const std::vector<Extent> from = src.extents();
   std::vector<Extent> extents(from.begin(), from.begin() + static_cast<std::ptrdiff_t>(axis));

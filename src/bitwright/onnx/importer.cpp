@@ -425,7 +425,7 @@ std::string Importer::emit_reshape(const NodeProto& from, const Activation& src,
                        std::ranges::all_of(one, [](std::int64_t dim) { return dim >= 1; });
   if (one.size() > limits::kMaxTensorRank || !is_even || Shape(one).element_count() != src.one.element_count() ||
       Shape(two).element_count() != src.two.element_count()) {
-    fail(ErrorCode::invalid_input, "node {}: {} to {} does not fit (found {} elements, need {}); check the model.", node_text(from),
+    fail(fixed_batch_ > 1 ? ErrorCode::unsupported : ErrorCode::invalid_input, "node {}: {} to {} does not fit (found {} elements, need {}); check the model.", node_text(from),
          escaped(from.op_type), Shape(one).to_string(), src.one.element_count(), one.size() > limits::kMaxTensorRank ? "fewer axes" : "as many");
   }
   const auto is_batch = [](const Extent& extent) { return extent == Extent{.fixed = 0, .per_image = 1}; };

@@ -4,9 +4,29 @@
 #include "bitwright/model/unary_parameters.h"
 #include "bitwright/runtime/ops/plan_ops.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace bitwright {
+namespace {
+
+/// A loop of ours, for functions that oneDNN does not have.
+template <typename Function>
+void plan_loop(PlanBuilder& builder, const Node& node, const char* name, const Function& function) {
+  const PlannedValue src = builder.plain_value(node, 0);
+  const Shape& shape = builder.shape(node.inputs[0]);
+  const PlannedValue dst = builder.make_value(node.outputs.front(), plain_desc(shape));
+  builder.report(node, name);
+  builder.add_loop({src.buffer}, {dst.buffer},
+                   [function, count = shape.element_count(), threads = builder.threads()](std::span<float* const> buffers) {
+                     const float* x = buffers[0];
+                     float* y = buffers[1];
+#pragma omp parallel for num_threads(threads) schedule(static)
+                     for (std::int64_t i = 0; i < count; ++i) y[i] = function(x[i]);
+                   });
+}
+
+}  // namespace
 
 void plan_eltwise(PlanBuilder& builder, const Node& node, dnnl::algorithm algorithm, float alpha, float beta,
                   const dnnl::primitive_attr& attributes) {
@@ -38,15 +58,6 @@ void plan_gelu(PlanBuilder& builder, const Node& node) {
   plan_eltwise(builder, node, is_tanh ? dnnl::algorithm::eltwise_gelu_tanh : dnnl::algorithm::eltwise_gelu_erf);
 }
 
-void plan_hard_sigmoid(PlanBuilder& builder, const Node& node) {
-  const UnaryParameters parameters = unary_parameters(node);
-  dnnl::post_ops clip;
-  clip.append_eltwise(1.0F, dnnl::algorithm::eltwise_clip, 0.0F, 1.0F);
-  dnnl::primitive_attr attributes = strict_attributes();
-  attributes.set_post_ops(clip);
-  plan_eltwise(builder, node, dnnl::algorithm::eltwise_linear, parameters.alpha, parameters.beta, attributes);
-}
-
 void plan_hard_swish(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_hardswish); }
 
 void plan_leaky_relu(PlanBuilder& builder, const Node& node) {
@@ -61,18 +72,15 @@ void plan_sqrt(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, n
 
 void plan_tanh(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_tanh); }
 
-// A loop of ours: oneDNN has no error function on its own.
 void plan_erf(PlanBuilder& builder, const Node& node) {
-  const PlannedValue src = builder.plain_value(node, 0);
-  const Shape& shape = builder.shape(node.inputs[0]);
-  const PlannedValue dst = builder.make_value(node.outputs.front(), plain_desc(shape));
-  builder.report(node, "loop:erf");
-  builder.add_loop({src.buffer}, {dst.buffer}, [count = shape.element_count(), threads = builder.threads()](std::span<float* const> buffers) {
-    const float* x = buffers[0];
-    float* y = buffers[1];
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (std::int64_t i = 0; i < count; ++i) y[i] = std::erf(x[i]);
-  });
+  plan_loop(builder, node, "loop:erf", [](float x) { return std::erf(x); });
+}
+
+// oneDNN's linear function with a clip behind it gave wrong numbers for three elements (version 2.6).
+void plan_hard_sigmoid(PlanBuilder& builder, const Node& node) {
+  const UnaryParameters parameters = unary_parameters(node);
+  plan_loop(builder, node, "loop:hard_sigmoid",
+            [alpha = parameters.alpha, beta = parameters.beta](float x) { return std::max(0.0F, std::min(1.0F, alpha * x + beta)); });
 }
 
 }  // namespace bitwright
