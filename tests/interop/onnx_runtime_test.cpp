@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What export_onnx writes, run by ONNX Runtime: the same answers as our own runtime, logits within the derived bound of docs/runtime.md.
 // Real images where the data set is here; otherwise random ones. BITWRIGHT_INTEROP_WHOLE=1 takes whole test sets.
+#include "tests/interop/onnx_runtime.h"
 #include "bitwright/core/file.h"
 #include "bitwright/core/rng.h"
 #include "bitwright/data/dataset.h"
@@ -27,11 +28,6 @@ namespace fs = std::filesystem;
 
 const fs::path kSource = BITWRIGHT_SOURCE_DIR;
 
-fs::path node_modules() {
-  const char* const stated = std::getenv("BITWRIGHT_NODE_MODULES");
-  return stated != nullptr ? fs::path(stated) : kSource / "build/interop/node_modules";
-}
-
 bool is_whole() { return std::getenv("BITWRIGHT_INTEROP_WHOLE") != nullptr; }
 
 /// Inputs of `count` images for a model: the test split of the set that fits it, random values where there is none.
@@ -47,7 +43,8 @@ std::vector<float> inputs_for(const Session& session, std::int64_t count) {
       std::vector<std::uint8_t> pixels(size);
       for (std::int64_t i = 0; i < count; ++i) {
         (void)dataset->read(i, pixels);
-        transform_image(session.model().input_transform, pixels, shape, std::span(values).subspan(static_cast<std::size_t>(i) * size, size));
+        transform_image(session.model().input_transform, pixels, shape,
+                        std::span(values).subspan(static_cast<std::size_t>(i) * size, size));
       }
       return values;
     } catch (const Error&) {
@@ -73,21 +70,6 @@ std::vector<float> run_session(Session& session, std::span<const float> input) {
   return output;
 }
 
-std::vector<float> run_onnx_runtime(const fs::path& folder, const OnnxExport& exported, const Shape& shape, std::span<const float> input) {
-  write_file_atomic(folder / "net.onnx", exported.file);
-  write_file_atomic(folder / "input.f32", std::as_bytes(input));
-  std::string extents;
-  for (const std::int64_t dim : shape.dims()) extents += (extents.empty() ? "" : ",") + std::to_string(dim);
-  const std::string command = "node '" + (kSource / "tests/interop/run_onnx.js").string() + "' '" + node_modules().string() + "' '" +
-                              (folder / "net.onnx").string() + "' '" + (folder / "input.f32").string() + "' '" +
-                              (folder / "output.f32").string() + "' " + extents;
-  EXPECT_EQ(std::system(command.c_str()), 0) << command;
-  const std::vector<std::byte> bytes = read_file(folder / "output.f32");
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), bytes.size());
-  return values;
-}
-
 /// The model that the file itself computes: without the notes that restore our formats, DequantizeLinear is read as any file's is.
 Model as_file_computes(const OnnxExport& exported, OnnxForm form) {
   if (form != OnnxForm::qdq) return import_onnx(exported.file, "net.onnx").model;
@@ -103,7 +85,8 @@ void expect_same_answers(const Model& model, OnnxForm form, std::int64_t images)
   const std::vector<float> input = inputs_for(session, images);
   const std::vector<float> ours = run_session(session, input);
   const test::TempFolder folder;
-  const std::vector<float> theirs = run_onnx_runtime(folder.path(), exported, session.input_shape(), input);
+  write_file_atomic(folder.path() / "net.onnx", exported.file);
+  const std::vector<float> theirs = test::run_onnx_runtime(folder.path() / "net.onnx", folder.path(), session.input_shape(), input);
   ASSERT_EQ(theirs.size(), ours.size());
 
   const auto classes = static_cast<std::ptrdiff_t>(session.output_shape().element_count());
@@ -153,20 +136,21 @@ std::vector<Case> cases() {
 class OnnxRuntime : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    if (!fs::exists(node_modules() / "onnxruntime-node") || std::system("node --version >/dev/null 2>&1") != 0) {
-      GTEST_SKIP() << "onnxruntime-node is not here (need " << (node_modules() / "onnxruntime-node").string() << "); ./test installs it";
-    }
+    if (!test::has_onnx_runtime()) GTEST_SKIP() << "onnxruntime-node is not here; ./test installs it";
   }
 };
 
 TEST_P(OnnxRuntime, GivesTheSameAnswersInEveryForm) {
   const Model model = open_model(GetParam().source);
-  const bool is_float = std::ranges::none_of(model.weights, [](const auto& entry) { return std::holds_alternative<QuantizedTensor>(entry.second); });
+  const bool is_float =
+      std::ranges::none_of(model.weights, [](const auto& entry) { return std::holds_alternative<QuantizedTensor>(entry.second); });
   for (const OnnxForm form : {OnnxForm::codebook, OnnxForm::qdq, OnnxForm::float32}) {
     if (is_float && form != OnnxForm::float32) continue;  // the same bytes
     SCOPED_TRACE(onnx_form_name(form));
     // Forms that compute the same weights differ in how they are unpacked only: the whole set once, a slice for the others.
-    const std::int64_t images = is_float || form == OnnxForm::codebook || is_whole() ? GetParam().images : std::min<std::int64_t>(GetParam().images == 0 ? 512 : GetParam().images, 512);
+    const std::int64_t images = is_float || form == OnnxForm::codebook || is_whole()
+                                    ? GetParam().images
+                                    : std::min<std::int64_t>(GetParam().images == 0 ? 512 : GetParam().images, 512);
     expect_same_answers(model, form, images);
   }
 }
