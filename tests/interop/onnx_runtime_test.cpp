@@ -47,7 +47,8 @@ std::vector<float> inputs_for(const Session& session, std::int64_t count) {
       std::vector<std::uint8_t> pixels(size);
       for (std::int64_t i = 0; i < count; ++i) {
         (void)dataset->read(i, pixels);
-        transform_image(session.model().input_transform, pixels, shape, std::span(values).subspan(static_cast<std::size_t>(i) * size, size));
+        transform_image(session.model().input_transform, pixels, shape,
+                        std::span(values).subspan(static_cast<std::size_t>(i) * size, size));
       }
       return values;
     } catch (const Error&) {
@@ -161,12 +162,15 @@ class OnnxRuntime : public testing::TestWithParam<Case> {
 
 TEST_P(OnnxRuntime, GivesTheSameAnswersInEveryForm) {
   const Model model = open_model(GetParam().source);
-  const bool is_float = std::ranges::none_of(model.weights, [](const auto& entry) { return std::holds_alternative<QuantizedTensor>(entry.second); });
+  const bool is_float =
+      std::ranges::none_of(model.weights, [](const auto& entry) { return std::holds_alternative<QuantizedTensor>(entry.second); });
   for (const OnnxForm form : {OnnxForm::codebook, OnnxForm::qdq, OnnxForm::float32}) {
     if (is_float && form != OnnxForm::float32) continue;  // the same bytes
     SCOPED_TRACE(onnx_form_name(form));
     // Forms that compute the same weights differ in how they are unpacked only: the whole set once, a slice for the others.
-    const std::int64_t images = is_float || form == OnnxForm::codebook || is_whole() ? GetParam().images : std::min<std::int64_t>(GetParam().images == 0 ? 128 : GetParam().images, 128);
+    const std::int64_t images = is_float || form == OnnxForm::codebook || is_whole()
+                                    ? GetParam().images
+                                    : std::min<std::int64_t>(GetParam().images == 0 ? 128 : GetParam().images, 128);
     expect_same_answers(model, form, images);
   }
 }

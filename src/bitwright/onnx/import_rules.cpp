@@ -34,9 +34,10 @@ std::vector<std::string> operands(Importer& importer, const NodeProto& node) {
   return names;
 }
 
-void require_one_output(const NodeProto& node) {
+void require_one_output(const Importer& importer, const NodeProto& node) {
   for (std::size_t i = 1; i < node.outputs.size(); ++i) {
-    if (!node.outputs[i].empty()) Importer::refuse(node, "with more than one output is not supported; export the network for inference.");
+    if (importer.is_read(node.outputs[i]))
+      Importer::refuse(node, "with more than one output is not supported; export the network for inference.");
   }
 }
 
@@ -86,9 +87,12 @@ std::optional<std::string> bias_operand(Importer& importer, const NodeProto& nod
   const bool is_stored = std::holds_alternative<QuantizedTensor>(value);
   const std::int64_t count = is_stored ? channels : importer.constant(node, 2).shape.element_count();
   if (count == channels) return importer.weight(node, 2, Layout::as_stored, Shape{channels});
-  if (count != 1) Importer::refuse(node, fmt::format("with a bias of {} values is not supported (need one per output, {}); rewrite the node.", count, channels));
-  return importer.add_weight(node.inputs[2], {.shape = Shape{channels},
-                                              .values = std::vector<float>(static_cast<std::size_t>(channels), importer.constant(node, 2).floats.at(0))});
+  if (count != 1)
+    Importer::refuse(
+        node, fmt::format("with a bias of {} values is not supported (need one per output, {}); rewrite the node.", count, channels));
+  return importer.add_weight(node.inputs[2],
+                             {.shape = Shape{channels},
+                              .values = std::vector<float>(static_cast<std::size_t>(channels), importer.constant(node, 2).floats.at(0))});
 }
 
 std::int64_t bucket_of_axis(const Dequantized& dequantized) {
@@ -101,7 +105,8 @@ std::int64_t bucket_of_axis(const Dequantized& dequantized) {
 std::size_t scale_index(const Dequantized& dequantized, std::size_t element) {
   if (dequantized.scales.size() == 1) return 0;
   std::size_t inner = 1;
-  for (std::size_t axis = dequantized.axis + 1; axis < dequantized.shape.rank(); ++axis) inner *= static_cast<std::size_t>(dequantized.shape[axis]);
+  for (std::size_t axis = dequantized.axis + 1; axis < dequantized.shape.rank(); ++axis)
+    inner *= static_cast<std::size_t>(dequantized.shape[axis]);
   return element / inner % static_cast<std::size_t>(dequantized.shape[dequantized.axis]);
 }
 
@@ -152,33 +157,42 @@ std::map<std::string, Attribute> Importer::attributes(const NodeProto& node, std
       case AttributeType::text: result[attribute.name] = attribute.s; break;
       case AttributeType::reals: result[attribute.name] = attribute.floats; break;
       case AttributeType::integers: result[attribute.name] = attribute.ints; break;
-      default: refuse(node, fmt::format("has an attribute \"{}\" of a type that is not supported; rewrite the node.", escaped(attribute.name)));
+      default:
+        refuse(node, fmt::format("has an attribute \"{}\" of a type that is not supported; rewrite the node.", escaped(attribute.name)));
     }
   }
   return result;
 }
 
 void import_plain(Importer& importer, const NodeProto& node) {
-  require_one_output(node);
+  require_one_output(importer, node);
   importer.emit(node, node.op_type, operands(importer, node), Importer::attributes(node), node.outputs.front());
 }
 
-void import_folded(Importer&, const NodeProto& node) {
-  Importer::refuse(node, "of computed values is not supported; rewrite the node.");
-}
+void import_folded(Importer&, const NodeProto& node) { Importer::refuse(node, "of computed values is not supported; rewrite the node."); }
 
 void import_identity(Importer& importer, const NodeProto& node) { importer.set_output(node, 0, importer.value(node, 0)); }
 
 void import_cast(Importer& importer, const NodeProto& node) {
   const auto to = static_cast<DataType>(Importer::int_attribute(node, "to", 0));
-  if (!TensorBytes::is_float(to)) Importer::refuse(node, fmt::format("of computed values to {} is not supported (need FLOAT); rewrite the node.", data_type_name(to)));
+  if (!TensorBytes::is_float(to))
+    Importer::refuse(node, fmt::format("of computed values to {} is not supported (need FLOAT); rewrite the node.", data_type_name(to)));
   if (to != DataType::float32) importer.remark("computed values were cast to other float types; they stay float32.");
   importer.set_output(node, 0, importer.value(node, 0));
 }
 
 void import_binary(Importer& importer, const NodeProto& node) {
-  if (Importer::int_attribute(node, "broadcast", 0) != 0) Importer::refuse(node, "with attribute \"broadcast\" belongs to operator sets before 7.");
-  importer.emit(node, node.op_type, operands(importer, node), {}, node.outputs.front());
+  std::vector<std::string> inputs = operands(importer, node);
+  if (Importer::int_attribute(node, "broadcast", 0) != 0 && node.attribute("axis") != nullptr && importer.is_constant(node, 1)) {
+    // Operator set 6 lays the second input along axes that begin at `axis`; today's sets along the last ones.
+    const auto rank = static_cast<std::int64_t>(importer.activation(node, 0).one.rank());
+    std::vector<std::int64_t> dims = importer.weight_shape_named(inputs[1]).dims();
+    const std::int64_t axis = Importer::int_attribute(node, "axis", 0);
+    for (std::int64_t behind = axis + std::ssize(dims); behind < rank; ++behind) dims.push_back(1);
+    FloatTensor laid{.shape = Shape(std::move(dims)), .values = importer.weight_values_named(inputs[1])};
+    inputs[1] = importer.replace_weight(inputs[1], std::move(laid));
+  }
+  importer.emit(node, node.op_type, std::move(inputs), {}, node.outputs.front());
 }
 
 void import_sum(Importer& importer, const NodeProto& node) {
@@ -191,15 +205,16 @@ void import_sum(Importer& importer, const NodeProto& node) {
 }
 
 void import_batch_normalization(Importer& importer, const NodeProto& node) {
-  require_one_output(node);
+  require_one_output(importer, node);
   if (Importer::int_attribute(node, "spatial", 1) != 1) Importer::refuse(node, "with spatial = 0 is not supported; rewrite the node.");
-  if (Importer::int_attribute(node, "training_mode", 0) != 0) Importer::refuse(node, "in training mode is not supported; export for inference.");
-  static constexpr std::array<std::string_view, 2> kWithout = {"spatial", "training_mode"};
+  if (Importer::int_attribute(node, "training_mode", 0) != 0)
+    Importer::refuse(node, "in training mode is not supported; export for inference.");
+  static constexpr std::array<std::string_view, 3> kWithout = {"is_test", "spatial", "training_mode"};
   importer.emit(node, "BatchNormalization", operands(importer, node), Importer::attributes(node, kWithout), node.outputs.front());
 }
 
 void import_window(Importer& importer, const NodeProto& node) {
-  require_one_output(node);
+  require_one_output(importer, node);
   importer.emit(node, node.op_type, operands(importer, node), window_attributes(importer, node, {}), node.outputs.front());
 }
 
@@ -220,7 +235,8 @@ void import_gemm(Importer& importer, const NodeProto& node) {
   const Layout layout = Importer::int_attribute(node, "transB", 0) != 0 ? Layout::as_stored : Layout::transposed;
   std::string weight = importer.weight(node, 1, layout);
   const Shape shape = importer.weight_shape_named(weight);
-  if (shape.rank() != 2) Importer::refuse(node, fmt::format("with weights {} is not supported (need a matrix); check the model.", shape.to_string()));
+  if (shape.rank() != 2)
+    Importer::refuse(node, fmt::format("with weights {} is not supported (need a matrix); check the model.", shape.to_string()));
   std::vector<std::string> inputs = {importer.operand(node, 0), weight};
   if (const auto bias = bias_operand(importer, node, shape[0])) inputs.push_back(*bias);
   const std::array<std::pair<const char*, std::size_t>, 2> factors = {{{"alpha", 1}, {"beta", 2}}};
@@ -280,6 +296,9 @@ void import_dropout(Importer& importer, const NodeProto& node) {
     if (found.floats.size() != 1) Importer::refuse(node, "with a ratio that is no number is not supported; check the model.");
     attributes["ratio"] = found.floats[0];
   }
+  if (Importer::has_input(node, 2) && importer.integers(node, 2) != std::vector<std::int64_t>{0}) {
+    Importer::refuse(node, "in training mode is not supported; export the network for inference.");
+  }
   importer.emit(node, "Dropout", {importer.activation(node, 0).name}, std::move(attributes), node.outputs.front());
 }
 
@@ -288,11 +307,13 @@ void import_softmax(Importer& importer, const NodeProto& node) {
   const auto rank = static_cast<std::int64_t>(src.one.rank());
   const std::int64_t stated = Importer::int_attribute(node, "axis", importer.opset() < 13 ? 1 : -1);
   const std::int64_t axis = stated < 0 ? stated + rank : stated;
-  if (axis < 0 || axis >= rank) Importer::refuse(node, fmt::format("over axis {} of {} axes makes no sense; check the model.", stated, rank));
+  if (axis < 0 || axis >= rank)
+    Importer::refuse(node, fmt::format("over axis {} of {} axes makes no sense; check the model.", stated, rank));
   if (importer.opset() < 13) {
     // Before opset 13 all axes from this one on are taken together: the same only where the later ones hold one element.
     for (std::int64_t later = axis + 1; later < rank; ++later) {
-      if (src.one[static_cast<std::size_t>(later)] != 1) Importer::refuse(node, "over several axes at once is not supported; export with opset 13.");
+      if (src.one[static_cast<std::size_t>(later)] != 1)
+        Importer::refuse(node, "over several axes at once is not supported; export with opset 13.");
     }
   }
   std::map<std::string, Attribute> attributes;
@@ -301,7 +322,7 @@ void import_softmax(Importer& importer, const NodeProto& node) {
 }
 
 void import_layer_normalization(Importer& importer, const NodeProto& node) {
-  require_one_output(node);
+  require_one_output(importer, node);
   static constexpr std::array<std::string_view, 1> kWithout = {"stash_type"};
   importer.emit(node, "LayerNormalization", operands(importer, node), Importer::attributes(node, kWithout), node.outputs.front());
 }
@@ -315,8 +336,10 @@ void import_dequantize(Importer& importer, const NodeProto& node) {
   if (const auto* activation = std::get_if<Activation>(&importer.value(node, 0))) return importer.set_output(node, 0, *activation);
   const auto* tensor = std::get_if<const TensorProto*>(&importer.value(node, 0));
   if (tensor == nullptr) Importer::refuse(node, "of a folded constant is not supported; store the integers in an initializer.");
-  if (Importer::int_attribute(node, "block_size", 0) != 0) Importer::refuse(node, "by blocks is not supported; scale by tensor or by axis.");
-  Dequantized result{.shape = importer.tensors().shape(**tensor), .type = (*tensor)->data_type, .codes = {}, .zero_points = {0}, .scales = {}, .axis = 0};
+  if (Importer::int_attribute(node, "block_size", 0) != 0)
+    Importer::refuse(node, "by blocks is not supported; scale by tensor or by axis.");
+  Dequantized result{
+      .shape = importer.tensors().shape(**tensor), .type = (*tensor)->data_type, .codes = {}, .zero_points = {0}, .scales = {}, .axis = 0};
   result.codes = importer.tensors().integers(**tensor);
   const Constant scale = importer.constant(node, 1);
   result.scales = scale.floats;
@@ -346,12 +369,15 @@ void import_dequantize(Importer& importer, const NodeProto& node) {
 
 Weight integer_weight(const Dequantized& source) {
   const std::size_t count = source.codes.size();
-  const auto zero_point = [&](std::size_t element) { return source.zero_points[source.zero_points.size() == 1 ? 0 : scale_index(source, element)]; };
+  const auto zero_point = [&](std::size_t element) {
+    return source.zero_points[source.zero_points.size() == 1 ? 0 : scale_index(source, element)];
+  };
   std::vector<std::int64_t> steps(count);
   for (std::size_t i = 0; i < count; ++i) steps[i] = source.codes[i] - zero_point(i);
   const bool is_one_scale = source.scales.size() == 1;
   const int bits = data_type_bits(source.type);
-  const auto [low_found, high_found] = count == 0 ? std::pair<std::int64_t, std::int64_t>{0, 0} : std::pair(*std::ranges::min_element(steps), *std::ranges::max_element(steps));
+  const auto [low_found, high_found] = count == 0 ? std::pair<std::int64_t, std::int64_t>{0, 0}
+                                                  : std::pair(*std::ranges::min_element(steps), *std::ranges::max_element(steps));
   int exponent = 0;
   if (bits == 16 && is_one_scale && std::frexp(source.scales[0], &exponent) == 0.5F && exponent <= 1 && exponent >= -14 &&
       low_found >= -32768 && high_found <= 32767) {

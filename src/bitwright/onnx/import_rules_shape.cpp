@@ -13,8 +13,8 @@ namespace {
 std::size_t axis_in(const NodeProto& node, std::int64_t axis, std::size_t rank) {
   const auto signed_rank = static_cast<std::int64_t>(rank);
   if (axis < -signed_rank || axis >= signed_rank) {
-    fail(ErrorCode::invalid_input, "node {}: axis is outside the tensor (found {}, need {} to {}); check the model.", Importer::node_text(node),
-         axis, -signed_rank, signed_rank - 1);
+    fail(ErrorCode::invalid_input, "node {}: axis is outside the tensor (found {}, need {} to {}); check the model.",
+         Importer::node_text(node), axis, -signed_rank, signed_rank - 1);
   }
   return static_cast<std::size_t>(axis < 0 ? axis + signed_rank : axis);
 }
@@ -39,16 +39,21 @@ void import_reshape(Importer& importer, const NodeProto& node) {
   const std::vector<Extent> from = src.extents();
   const bool allows_zero = Importer::int_attribute(node, "allowzero", 0) != 0;
   const Constant target = importer.constant(node, 1);
-  if (!target.is_integer || target.ints.size() > limits::kMaxTensorRank) Importer::refuse(node, "to this shape is not supported; check the model.");
+  if (!target.is_integer || target.ints.size() > limits::kMaxTensorRank)
+    Importer::refuse(node, "to this shape is not supported; check the model.");
   std::vector<Extent> extents;
   std::optional<std::size_t> open;
   for (std::size_t i = 0; i < target.ints.size(); ++i) {
     Extent extent = target.ints[i];
     if (extent == Extent{} && !allows_zero) {
-      if (i >= from.size()) fail(ErrorCode::invalid_input, "node {}: Reshape copies axis {}, which the input lacks; check the model.", Importer::node_text(node), i);
+      if (i >= from.size())
+        fail(ErrorCode::invalid_input, "node {}: Reshape copies axis {}, which the input lacks; check the model.",
+             Importer::node_text(node), i);
       extent = from[i];
     } else if (extent == Extent{.fixed = -1, .per_image = 0}) {
-      if (open) fail(ErrorCode::invalid_input, "node {}: Reshape has two open extents (found -1 twice, need at most one); check the model.", Importer::node_text(node));
+      if (open)
+        fail(ErrorCode::invalid_input, "node {}: Reshape has two open extents (found -1 twice, need at most one); check the model.",
+             Importer::node_text(node));
       open = i;
       extent = {.fixed = 1, .per_image = 0};
     } else if (i == 0 && importer.fixed_batch() > 0 && !from.empty() && is_batch(from[0]) && extent.per_image == 0 &&
@@ -146,7 +151,9 @@ void import_pad(Importer& importer, const NodeProto& node) {
   if (!pads) Importer::refuse(node, "without pads makes no sense; check the model.");
   if (Importer::has_input(node, 3)) {
     const std::vector<std::int64_t> stated = importer.integers(node, 3);
-    if (pads->size() != 2 * stated.size()) fail(ErrorCode::invalid_input, "node {}: Pad has {} pads for {} axes (need two an axis); check the model.", Importer::node_text(node), pads->size(), stated.size());
+    if (pads->size() != 2 * stated.size())
+      fail(ErrorCode::invalid_input, "node {}: Pad has {} pads for {} axes (need two an axis); check the model.", Importer::node_text(node),
+           pads->size(), stated.size());
     std::vector<std::int64_t> all(2 * src.one.rank(), 0);
     for (std::size_t i = 0; i < stated.size(); ++i) {
       const std::size_t axis = axis_in(node, stated[i], src.one.rank());
@@ -197,7 +204,8 @@ void import_split(Importer& importer, const NodeProto& node) {
   }
   if (sizes->size() != node.outputs.size() || std::accumulate(sizes->begin(), sizes->end(), std::int64_t{0}) != whole.fixed ||
       std::ranges::any_of(*sizes, [](std::int64_t size) { return size < 1; })) {
-    fail(ErrorCode::invalid_input, "node {}: Split does not fit (found {} parts for {} outputs, need parts that sum up to {}); check the model.",
+    fail(ErrorCode::invalid_input,
+         "node {}: Split does not fit (found {} parts for {} outputs, need parts that sum up to {}); check the model.",
          Importer::node_text(node), sizes->size(), node.outputs.size(), whole.fixed);
   }
   std::int64_t start = 0;
@@ -229,8 +237,9 @@ void import_gather(Importer& importer, const NodeProto& node) {
     if (index < 0) index += whole.fixed;
   }
   const bool keeps_rank = found.shape.rank() == 1;
-  const std::string taken = importer.emit(node, "Gather", {src.name}, {{"axis", static_cast<std::int64_t>(axis)}, {"indices", std::move(indices)}},
-                                          keeps_rank ? node.outputs.front() : std::string());
+  const std::string taken =
+      importer.emit(node, "Gather", {src.name}, {{"axis", static_cast<std::int64_t>(axis)}, {"indices", std::move(indices)}},
+                    keeps_rank ? node.outputs.front() : std::string());
   if (keeps_rank) return;
   const std::vector<Extent> from = src.extents();
   std::vector<Extent> extents(from.begin(), from.begin() + static_cast<std::ptrdiff_t>(axis));

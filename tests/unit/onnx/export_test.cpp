@@ -157,7 +157,8 @@ TEST(OnnxExport, AChangedWeightIsReadAsItStands) {
 
 TEST(OnnxExport, NamesItsForms) {
   for (const OnnxForm form : kForms) EXPECT_EQ(parse_onnx_form(onnx_form_name(form)), form);
-  expect_error(ErrorCode::usage, "form \"int8\" is not known (need float, qdq or codebook); correct it.", [] { (void)parse_onnx_form("int8"); });
+  expect_error(ErrorCode::usage, "form \"int8\" is not known (need float, qdq or codebook); correct it.",
+               [] { (void)parse_onnx_form("int8"); });
 }
 
 }  // namespace
