@@ -155,14 +155,16 @@ const std::vector<BadInput>& rows() {
          write_bytes(folder / "net.onnx", "<html>404: not found</html>");
          return Arguments{"eval", "net.onnx", "--data", "synthetic:10:20:20:1"};
        },
-       kBadFile, ": net.onnx: not a whole ONNX file (a field has an unknown wire type at byte 1); it is damaged or no ONNX file, get it again."},
+       kBadFile,
+       ": net.onnx: not a whole ONNX file (a field has an unknown wire type at byte 1); it is damaged or no ONNX file, get it again."},
       {"OnnxTruncated",
        [](const fs::path& folder) {
          const std::string file = read_bytes(fs::path(BITWRIGHT_SOURCE_DIR) / "tests/fuzz/corpus/onnx_import/shapes.onnx");
          write_bytes(folder / "net.onnx", file.substr(0, 300));
          return Arguments{"import", "net.onnx", "-o", "net.bw"};
        },
-       kBadFile, ": net.onnx: not a whole ONNX file (a field is longer than what is left at byte 9); it is damaged or no ONNX file, get it again."},
+       kBadFile,
+       ": net.onnx: not a whole ONNX file (a field is longer than what is left at byte 9); it is damaged or no ONNX file, get it again."},
       {"OnnxOperatorUnknown",
        [](const fs::path& folder) {
          std::string file = read_bytes(fs::path(BITWRIGHT_SOURCE_DIR) / "tests/fuzz/corpus/onnx_import/shapes.onnx");
@@ -171,7 +173,8 @@ const std::vector<BadInput>& rows() {
          return Arguments{"import", "net.onnx", "-o", "net.bw"};
        },
        kBadFile,
-       ": net.onnx: the network uses operators that are not supported (found NoSuch in node making \"mm\"); docs/onnx.md lists those that are."},
+       ": net.onnx: the network uses operators that are not supported (found NoSuch in node making \"mm\"); docs/onnx.md lists those that "
+       "are."},
       {"ImportIntoAnotherKindOfFile", only({"import", "net.onnx", "-o", "net.pt"}), kUsage,
        ": net.pt: cannot import into this kind of file (found ending \".pt\", need .bw); choose another name."},
       {"OnnxFormUnknown", with_small_model({"export", "net.bw", "-o", "net.onnx", "--form", "int8"}), kUsage,

@@ -5,6 +5,7 @@
 #include "bitwright/model/zoo.h"
 #include "bitwright/onnx/import.h"
 #include "bitwright/onnx/proto.h"
+#include "bitwright/onnx/weight_graph.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/fixed_models.h"
 #include "tests/support/small_models.h"
