@@ -13,7 +13,8 @@ kBuildPackages=(
   libssl-dev libxxhash-dev zlib1g-dev libpng-dev libturbojpeg0-dev
   curl ca-certificates tar
 )
-kTestPackages=(libgtest-dev libgmock-dev librapidcheck-dev libsystemc-dev libbenchmark-dev clang-format)
+kTestPackages=(libgtest-dev libgmock-dev librapidcheck-dev libsystemc-dev libbenchmark-dev clang-format
+  libonnx-dev libonnx-testdata python3-onnx)  # onnx.proto, test cases and a maker of networks, for tests/interop
 
 # install_packages NAME…: installs what is missing; asks nothing.
 install_packages() {
@@ -32,6 +33,16 @@ install_packages() {
   "${as_root[@]}" apt-get -qq update || die "apt-get update failed; check the network and /etc/apt/sources.list"
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null \
     || die "apt-get could not install: ${missing[*]}; its lines above say why"
+}
+
+# install_onnx_runtime FOLDER: the npm package that tests/interop runs our exports with. Without it those tests say that they were skipped.
+kOnnxRuntime=onnxruntime-node@1.20.1
+install_onnx_runtime() {
+  [ -d "$1/node_modules/onnxruntime-node" ] && return 0
+  if ! command -v node >/dev/null || ! command -v npm >/dev/null; then (install_packages nodejs npm) || return 1; fi
+  mkdir -p "$1"
+  say "Installing $kOnnxRuntime (npm, for tests only) in $1"
+  npm install --prefix "$1" --ignore-scripts --no-audit --no-fund --silent "$kOnnxRuntime"
 }
 
 # build PRESET [TARGET…]: configures a CMake preset and builds it.

@@ -140,8 +140,47 @@ const std::vector<BadInput>& rows() {
       {"UnknownZooName", only({"inspect", "zoo:lenet"}), kUsage,
        ": zoo network \"lenet\" is not known (nearest: lenet5); known networks are lenet5, mlp-1000, gupta-mnist-cnn, gupta-cifar-cnn, "
        "polino-teacher, polino-s1, polino-s2, polino-s3, resnet20, resnet32, resnet44, resnet56."},
-      {"NoModelAtAll", only({"inspect", "net.onnx"}), kUsage,
-       ": model \"net.onnx\" is not something to open (need FILE.bw, zoo:NAME or zoo:NAME@FILE.safetensors); correct it."},
+      {"NoModelAtAll", only({"inspect", "net.pt"}), kUsage,
+       ": model \"net.pt\" is not something to open (need FILE.bw, FILE.onnx, zoo:NAME or zoo:NAME@FILE.safetensors); correct it."},
+      // ONNX files; tests/unit/onnx/import_test.cpp has the graphs that make no sense.
+      {"OnnxMissing", only({"inspect", "net.onnx"}), kIo, ": net.onnx: cannot read the file (No such file or directory); check the path."},
+      {"OnnxEmpty",
+       [](const fs::path& folder) {
+         write_bytes(folder / "net.onnx", "");
+         return Arguments{"import", "net.onnx", "-o", "net.bw"};
+       },
+       kBadFile, ": net.onnx: this is no ONNX model (found an empty file, need a version and a graph); give an .onnx file."},
+      {"OnnxIsAWebPage",
+       [](const fs::path& folder) {
+         write_bytes(folder / "net.onnx", "<html>404: not found</html>");
+         return Arguments{"eval", "net.onnx", "--data", "synthetic:10:20:20:1"};
+       },
+       kBadFile,
+       ": net.onnx: not a whole ONNX file (a field has an unknown wire type at byte 1); it is damaged or no ONNX file, get it again."},
+      {"OnnxTruncated",
+       [](const fs::path& folder) {
+         const std::string file = read_bytes(fs::path(BITWRIGHT_SOURCE_DIR) / "tests/fuzz/corpus/onnx_import/shapes.onnx");
+         write_bytes(folder / "net.onnx", file.substr(0, 300));
+         return Arguments{"import", "net.onnx", "-o", "net.bw"};
+       },
+       kBadFile,
+       ": net.onnx: not a whole ONNX file (a field is longer than what is left at byte 9); it is damaged or no ONNX file, get it again."},
+      {"OnnxOperatorUnknown",
+       [](const fs::path& folder) {
+         std::string file = read_bytes(fs::path(BITWRIGHT_SOURCE_DIR) / "tests/fuzz/corpus/onnx_import/shapes.onnx");
+         file.replace(file.find("MatMul"), 6, "NoSuch");
+         write_bytes(folder / "net.onnx", file);
+         return Arguments{"import", "net.onnx", "-o", "net.bw"};
+       },
+       kBadFile,
+       ": net.onnx: the network uses operators that are not supported (found NoSuch in node making \"mm\"); docs/onnx.md lists those that "
+       "are."},
+      {"ImportIntoAnotherKindOfFile", only({"import", "net.onnx", "-o", "net.pt"}), kUsage,
+       ": net.pt: cannot import into this kind of file (found ending \".pt\", need .bw); choose another name."},
+      {"OnnxFormUnknown", with_small_model({"export", "net.bw", "-o", "net.onnx", "--form", "int8"}), kUsage,
+       ": form \"int8\" is not known (need float, qdq or codebook); correct it."},
+      {"OnnxFormOfAnotherFile", with_small_model({"export", "net.bw", "-o", "out.bw", "--form", "qdq"}), kUsage,
+       ": out.bw: --form and --allow-loss are for ONNX files (found ending \".bw\", need .onnx); leave them out."},
       {"ShapeMismatch", eval_changed_weights([](Tensors& tensors) {
          tensors["conv1.weight"] = {{20, 3, 5, 5}, std::vector<float>(1500)};
        }),

@@ -3,6 +3,7 @@
 #include "bitwright/core/file.h"
 #include "bitwright/model/limits.h"
 #include "bitwright/model/zoo.h"
+#include "bitwright/onnx/import.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -109,6 +110,12 @@ TEST(ModelsPage, TheOperatorsAreTheRegistrys) {
     need += fmt::format("| {} | {} | {} |\n", entry.name, inputs, entry.has_weight ? "yes" : "");
   }
   expect_block("docs/models.md", "<!-- operators -->", "<!-- /operators -->", need);
+}
+
+TEST(OnnxPage, TheTableIsTheImporters) {
+  std::string need = "| operator of ONNX | becomes |\n|---|---|\n";
+  for (const ImportableOperator& entry : importable_operators()) need += fmt::format("| {} | {} |\n", entry.onnx, entry.becomes);
+  expect_block("docs/onnx.md", "<!-- importable -->", "<!-- /importable -->", need);
 }
 
 }  // namespace

@@ -150,7 +150,7 @@ TEST_P(OnnxRuntime, GivesTheSameAnswersInEveryForm) {
     // Forms that compute the same weights differ in how they are unpacked only: the whole set once, a slice for the others.
     const std::int64_t images = is_float || form == OnnxForm::codebook || is_whole()
                                     ? GetParam().images
-                                    : std::min<std::int64_t>(GetParam().images == 0 ? 512 : GetParam().images, 512);
+                                    : std::min<std::int64_t>(GetParam().images == 0 ? 128 : GetParam().images, 128);
     expect_same_answers(model, form, images);
   }
 }

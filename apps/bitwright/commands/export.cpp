@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "bitwright/onnx/export.h"
 #include "bitwright/core/error.h"
 #include "bitwright/core/file.h"
 #include "bitwright/model/model_source.h"
 #include "bitwright/model/packed_file.h"
 #include "bitwright/model/safetensors.h"
-#include "bitwright/onnx/export.h"
 #include "commands/commands.h"
 #include "common/model_facts.h"
 
@@ -31,8 +31,8 @@ void export_model(const ExportOptions& options) {
          options.output, ending.string(), "choose another name.");
   }
   if (ending != ".onnx" && (!options.form.empty() || options.allows_loss)) {
-    fail(ErrorCode::usage, "{}: --form and --allow-loss are for ONNX files (found ending \"{}\", need .onnx); leave them out.", options.output,
-         ending.string());
+    fail(ErrorCode::usage, "{}: --form and --allow-loss are for ONNX files (found ending \"{}\", need .onnx); leave them out.",
+         options.output, ending.string());
   }
   const OnnxForm form = parse_onnx_form(options.form.empty() ? onnx_form_name(OnnxForm::float32) : std::string_view(options.form));
   const Model model = open_model(options.model);
@@ -54,8 +54,11 @@ void export_model(const ExportOptions& options) {
 Action declare_export(CLI::App& app) {
   auto options = std::make_shared<ExportOptions>();
   app.add_option("MODEL", options->model, kModelHelp)->required()->type_name("");
-  app.add_option("-o,--output", options->output, "out.onnx, out.safetensors (weights as float32) or out.bw (packed)")->required()->type_name("FILE");
-  app.add_option("--form", options->form, "ONNX: float, qdq (integers with scales) or codebook (packed codes); default: float")->type_name("FORM");
+  app.add_option("-o,--output", options->output, "out.onnx, out.safetensors (weights as float32) or out.bw (packed)")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--form", options->form, "ONNX: float, qdq (integers with scales) or codebook (packed codes); default: float")
+      ->type_name("FORM");
   app.add_flag("--allow-loss", options->allows_loss, "ONNX: write the file even if it loses more than rounding");
   return [options] { export_model(*options); };
 }

@@ -20,8 +20,8 @@ struct VerifyOptions {
 
 void verify(const VerifyOptions& options) {
   if (!is_packed_source(options.model)) {
-    fail(ErrorCode::usage, "{}: nothing to verify (found {}, need a packed file); pack it first with `bitwright export`.",
-         options.model, options.model.starts_with("zoo:") ? "a zoo network" : "an ONNX file");
+    fail(ErrorCode::usage, "{}: nothing to verify (found {}, need a packed file); pack it first with `bitwright export`.", options.model,
+         options.model.starts_with("zoo:") ? "a zoo network" : "an ONNX file");
   }
   const MappedFile file(options.model);
   const Model model = unpack_model(file.bytes(), options.model);

@@ -44,7 +44,8 @@ TensorProto pack_field(std::string name, std::span<const std::int64_t> codes, Co
   const auto per_byte = static_cast<std::size_t>(8 / field.width);
   std::vector<std::byte> bytes((codes.size() + per_byte - 1) / per_byte);
   for (std::size_t i = 0; i < codes.size(); ++i) {
-    bytes[i / per_byte] |= static_cast<std::byte>((codes[i] >> field.shift & mask) << (i % per_byte * static_cast<std::size_t>(field.width)));
+    bytes[i / per_byte] |=
+        static_cast<std::byte>((codes[i] >> field.shift & mask) << (i % per_byte * static_cast<std::size_t>(field.width)));
   }
   return byte_column(std::move(name), std::move(bytes));
 }
@@ -53,7 +54,8 @@ bool unpack_field(const TensorProto& tensor, CodeField field, std::span<std::int
   const std::span<const std::byte> bytes = tensor.raw_view();
   if (field.width >= 8) {
     const auto width = static_cast<std::size_t>(field.width / 8);
-    if (tensor.data_type != (width == 1 ? DataType::uint8 : DataType::uint16) || !tensor.has_raw || bytes.size() != codes.size() * width) return false;
+    if (tensor.data_type != (width == 1 ? DataType::uint8 : DataType::uint16) || !tensor.has_raw || bytes.size() != codes.size() * width)
+      return false;
     for (std::size_t i = 0; i < codes.size(); ++i) {
       std::int64_t part = 0;
       for (std::size_t k = 0; k < width; ++k) part |= std::to_integer<std::int64_t>(bytes[i * width + k]) << 8 * k;

@@ -72,7 +72,8 @@ class Exporter {
  private:
   void take(const std::string& name) {
     if (taken_.insert(name).second) return;
-    fail(ErrorCode::unsupported, "{}: a value of the ONNX graph would be named \"{}\" twice; rename that value or weight.", model_.graph.name, name);
+    fail(ErrorCode::unsupported, "{}: a value of the ONNX graph would be named \"{}\" twice; rename that value or weight.",
+         model_.graph.name, name);
   }
 
   void add_weight(const std::string& name, const Weight& weight) {
@@ -189,7 +190,8 @@ class Exporter {
         const bool grows = two.at(name)[axis] != shape[axis];
         // An extent that grows otherwise than the batch gets no name.
         const bool is_batch = grows && shape[axis] == 1 && two.at(name)[axis] == 2;
-        info.dims.push_back({.value = grows ? std::nullopt : std::optional(shape[axis]), .symbol = is_batch ? std::string(kBatchSymbol) : ""});
+        info.dims.push_back(
+            {.value = grows ? std::nullopt : std::optional(shape[axis]), .symbol = is_batch ? std::string(kBatchSymbol) : ""});
       }
       return info;
     };
@@ -256,7 +258,8 @@ std::string OnnxExport::loss_text() const {
     text = fmt::format("at most {:.3g} in weight \"{}\" ({} of the weights differ{})", worst->largest_error, worst->weight, losses.size(),
                        std::ranges::any_of(losses, &WeightLoss::is_beyond_rounding) ? "" : ", by rounding of float32 only");
   }
-  if (loses_fixed_point) text += std::string(text.empty() ? "" : "; ") + "the fixed-point rounding of activations, which are float32 in the file";
+  if (loses_fixed_point)
+    text += std::string(text.empty() ? "" : "; ") + "the fixed-point rounding of activations, which are float32 in the file";
   return text.empty() ? "nothing" : text;
 }
 
@@ -265,7 +268,8 @@ OnnxExport export_onnx(const Model& model, OnnxForm form, LossPolicy policy) {
   OnnxExport result = onnx::Exporter(model, form).run();
   const bool loses = result.loses_fixed_point || std::ranges::any_of(result.losses, &WeightLoss::is_beyond_rounding);
   if (loses && policy == LossPolicy::refuse) {
-    fail(ErrorCode::unsupported, "{}: the {} form loses more than rounding (it loses {}); allow it with --allow-loss or choose the codebook form.",
+    fail(ErrorCode::unsupported,
+         "{}: the {} form loses more than rounding (it loses {}); allow it with --allow-loss or choose the codebook form.",
          model.graph.name, onnx_form_name(form), result.loss_text());
   }
   return result;

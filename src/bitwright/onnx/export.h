@@ -33,8 +33,8 @@ struct WeightLoss {
 /// What an export gives up.
 struct OnnxExport {
   std::vector<std::byte> file;
-  std::vector<WeightLoss> losses;      ///< weights that are not exactly the model's, in the model's order
-  bool loses_fixed_point = false;      ///< a fixed-point model: the file computes activations in float32, without their rounding
+  std::vector<WeightLoss> losses;  ///< weights that are not exactly the model's, in the model's order
+  bool loses_fixed_point = false;  ///< a fixed-point model: the file computes activations in float32, without their rounding
 
   /// `nothing`, or what is lost, e.g. `at most 0.0031 in weight "fc1.weight" (3 weights differ)`.
   [[nodiscard]] std::string loss_text() const;
@@ -45,7 +45,8 @@ enum class LossPolicy { refuse, allow };
 /// Writes a model as ONNX (docs/onnx.md): operator set 17, later where an operator or a type needs it. Canonical: same model and form, same
 /// bytes; importing the file and exporting it again gives the same bytes.
 /// Exactness: `float` and `codebook` compute every weight bit for bit; `qdq` as `losses` says.
-/// Throws: `Error(unsupported)` when more than rounding would be lost and the policy refuses that; `Error(invalid_input)` for an invalid model.
+/// Throws: `Error(unsupported)` when more than rounding would be lost and the policy refuses that; `Error(invalid_input)` for an invalid
+/// model.
 [[nodiscard]] OnnxExport export_onnx(const Model& model, OnnxForm form, LossPolicy policy = LossPolicy::refuse);
 
 }  // namespace bitwright

@@ -15,7 +15,8 @@ namespace {
 constexpr std::int64_t kMaxFolded = 1 << 20;  // elements of a computed constant: masks and tables, never weights
 
 [[noreturn]] void fail_fit(const NodeProto& node, std::string_view what) {
-  fail(ErrorCode::invalid_input, "node {}: {} of constants does not fit ({}); check the model.", Importer::node_text(node), node.op_type, what);
+  fail(ErrorCode::invalid_input, "node {}: {} of constants does not fit ({}); check the model.", Importer::node_text(node), node.op_type,
+       what);
 }
 
 std::int64_t checked_count(const NodeProto& node, const std::vector<std::int64_t>& dims) {
@@ -147,7 +148,8 @@ Constant fold_unary(Importer& importer, const NodeProto& node, const std::functi
   (void)checked_count(node, result.shape.dims());
   if (result.is_integer) {
     if (node.op_type != "Neg") Importer::refuse(node, "of integer constants is not supported; rewrite the node.");
-    for (Extent& extent : result.ints) extent = {.fixed = checked(node, -static_cast<Wide>(extent.fixed)), .per_image = checked(node, -static_cast<Wide>(extent.per_image))};
+    for (Extent& extent : result.ints)
+      extent = {.fixed = checked(node, -static_cast<Wide>(extent.fixed)), .per_image = checked(node, -static_cast<Wide>(extent.per_image))};
     return result;
   }
   for (float& value : result.floats) value = apply(value);
@@ -165,7 +167,8 @@ Constant fold_reshape(Importer& importer, const NodeProto& node) {
     if (dims[i] == -1 && !open) {
       open = i;
     } else {
-      if (dims[i] < 0 || dims[i] > limits::kMaxExtent || (dims[i] > 0 && known > (std::int64_t{1} << 40) / dims[i])) fail_fit(node, "the shape");
+      if (dims[i] < 0 || dims[i] > limits::kMaxExtent || (dims[i] > 0 && known > (std::int64_t{1} << 40) / dims[i]))
+        fail_fit(node, "the shape");
       known *= dims[i];
     }
   }
@@ -270,7 +273,8 @@ Constant fold_slice(Importer& importer, const NodeProto& node) {
   const auto ends = importer.integers_or_attribute(node, 2, "ends");
   const auto axes = importer.integers_or_attribute(node, 3, "axes");
   const auto steps = importer.integers_or_attribute(node, 4, "steps");
-  if (!starts || !ends || starts->size() != ends->size() || (axes && axes->size() != starts->size()) || (steps && steps->size() != starts->size())) {
+  if (!starts || !ends || starts->size() != ends->size() || (axes && axes->size() != starts->size()) ||
+      (steps && steps->size() != starts->size())) {
     fail_fit(node, "lists of different lengths");
   }
   for (std::size_t i = 0; i < starts->size(); ++i) {
@@ -368,8 +372,10 @@ Constant fold_cast(Importer& importer, const NodeProto& node) {
 }
 
 Constant fold_constant_node(Importer& importer, const NodeProto& node) {
-  if (const AttributeProto* attribute = node.attribute("value_float")) return {.shape = Shape(), .is_integer = false, .ints = {}, .floats = {attribute->f}};
-  if (const AttributeProto* attribute = node.attribute("value_int")) return {.shape = Shape(), .is_integer = true, .ints = {{.fixed = attribute->i, .per_image = 0}}, .floats = {}};
+  if (const AttributeProto* attribute = node.attribute("value_float"))
+    return {.shape = Shape(), .is_integer = false, .ints = {}, .floats = {attribute->f}};
+  if (const AttributeProto* attribute = node.attribute("value_int"))
+    return {.shape = Shape(), .is_integer = true, .ints = {{.fixed = attribute->i, .per_image = 0}}, .floats = {}};
   Constant list;
   if (const AttributeProto* attribute = node.attribute("value_floats")) {
     list.floats = attribute->floats;
@@ -398,7 +404,8 @@ Constant fold_constant_of_shape(Importer& importer, const NodeProto& node) {
     result.ints.assign(count, {.fixed = value[0], .per_image = 0});
     return result;
   }
-  const std::vector<float> value = attribute != nullptr && attribute->t ? importer.tensors().floats(*attribute->t) : std::vector<float>{0.0F};
+  const std::vector<float> value =
+      attribute != nullptr && attribute->t ? importer.tensors().floats(*attribute->t) : std::vector<float>{0.0F};
   if (value.size() != 1) fail_fit(node, "a value that is no single number");
   result.floats.assign(count, value[0]);
   return result;

@@ -25,11 +25,11 @@ struct Imported {
 inline constexpr std::int64_t kOldestOpset = 1;
 inline constexpr std::int64_t kNewestOpset = 21;
 
-/// Brings an ONNX file to bitwright's operators (docs/onnx.md): constants become attributes, shape arithmetic is computed, quantized weights
-/// come in as codes. `folder`: where external data may lie; nothing refuses external data.
-/// Ensures: a valid model; what `export_onnx` wrote comes back as the model that it was given, but for what it said is lost.
-/// Throws, naming `source`: `Error(corrupt_file)` for damage; `Error(invalid_input)` for a graph that makes no sense; `Error(unsupported)`
-/// for what bitwright can't run, all such operators with their nodes in one message.
+/// Brings an ONNX file to bitwright's operators (docs/onnx.md): constants become attributes, shape arithmetic is computed, quantized
+/// weights come in as codes. `folder`: where external data may lie; nothing refuses external data. Ensures: a valid model; what
+/// `export_onnx` wrote comes back as the model that it was given, but for what it said is lost. Throws, naming `source`:
+/// `Error(corrupt_file)` for damage; `Error(invalid_input)` for a graph that makes no sense; `Error(unsupported)` for what bitwright can't
+/// run, all such operators with their nodes in one message.
 [[nodiscard]] Imported import_onnx(std::span<const std::byte> file, const std::string& source,
                                    const std::optional<std::filesystem::path>& folder = {});
 

@@ -34,9 +34,10 @@ std::vector<std::string> operands(Importer& importer, const NodeProto& node) {
   return names;
 }
 
-void require_one_output(const NodeProto& node) {
+void require_one_output(const Importer& importer, const NodeProto& node) {
   for (std::size_t i = 1; i < node.outputs.size(); ++i) {
-    if (!node.outputs[i].empty()) Importer::refuse(node, "with more than one output is not supported; export the network for inference.");
+    if (importer.is_read(node.outputs[i]))
+      Importer::refuse(node, "with more than one output is not supported; export the network for inference.");
   }
 }
 
@@ -303,7 +304,7 @@ void import_sum(Importer& importer, const NodeProto& node) {
 }
 
 void import_batch_normalization(Importer& importer, const NodeProto& node) {
-  require_one_output(node);
+  require_one_output(importer, node);
   if (Importer::int_attribute(node, "spatial", 1) != 1) Importer::refuse(node, "with spatial = 0 is not supported; rewrite the node.");
   if (Importer::int_attribute(node, "training_mode", 0) != 0)
     Importer::refuse(node, "in training mode is not supported; export for inference.");
@@ -403,6 +404,9 @@ void import_dropout(Importer& importer, const NodeProto& node) {
     const Constant found = importer.constant(node, 1);
     if (found.floats.size() != 1) Importer::refuse(node, "with a ratio that is no number is not supported; check the model.");
     attributes["ratio"] = found.floats[0];
+  }
+  if (Importer::has_input(node, 2) && importer.integers(node, 2) != std::vector<std::int64_t>{0}) {
+    Importer::refuse(node, "in training mode is not supported; export the network for inference.");
   }
   importer.emit(node, "Dropout", {importer.activation(node, 0).name}, std::move(attributes), node.outputs.front());
 }

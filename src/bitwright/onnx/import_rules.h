@@ -16,8 +16,8 @@ namespace bitwright::onnx {
 #undef BITWRIGHT_IMPORT
 
 /// The weight that integers and scales describe: `codebook` with one point per integer and one bucket per scale where the scales lie on
-/// axis 0 or there is one; `fixed` where the one scale is a power of two and the codes have 16 bits; float32 otherwise (32-bit biases, other axes).
-/// Exactness: (code - zero point) * scale, one rounding to float32, as ONNX defines it.
+/// axis 0 or there is one; `fixed` where the one scale is a power of two and the codes have 16 bits; float32 otherwise (32-bit biases,
+/// other axes). Exactness: (code - zero point) * scale, one rounding to float32, as ONNX defines it.
 [[nodiscard]] Weight integer_weight(const Dequantized& dequantized);
 
 }  // namespace bitwright::onnx

@@ -95,8 +95,8 @@ void Importer::read_inputs() {
              name, axis, escaped(dim.symbol), "may be open); export the network again with a fixed size.");
       }
       if (dim.value && (*dim.value < 1 || *dim.value > limits::kMaxExtent)) {
-        fail(ErrorCode::invalid_input, "input \"{}\" has an extent out of range on axis {} (found {}, need 1 to {}); check the model.", name,
-             axis, *dim.value, limits::kMaxExtent);
+        fail(ErrorCode::invalid_input, "input \"{}\" has an extent out of range on axis {} (found {}, need 1 to {}); check the model.",
+             name, axis, *dim.value, limits::kMaxExtent);
       }
       dims.push_back(dim.value.value_or(1));
     }
@@ -104,8 +104,7 @@ void Importer::read_inputs() {
       fixed_batch_ = dims[0];
       remark(fmt::format("input \"{}\" had a fixed batch of {}; it is free now.", name, fixed_batch_));
     }
-    Activation activation{
-        .name = model_name(input.name), .one = Shape(dims).with_dim(0, 1), .two = Shape(dims).with_dim(0, 2)};
+    Activation activation{.name = model_name(input.name), .one = Shape(dims).with_dim(0, 1), .two = Shape(dims).with_dim(0, 2)};
     model_.graph.inputs.push_back({.name = activation.name, .shape = Shape(dims).with_dim(0, Shape::kDynamic)});
     shapes_.emplace(activation.name, activation);
     values_.emplace(input.name, std::move(activation));
@@ -146,9 +145,9 @@ void Importer::mark_needed() {
 void Importer::check_inputs(const NodeProto& node, const std::set<std::string>& later) const {
   for (const std::string& input : node.inputs) {
     if (input.empty() || values_.contains(input)) continue;
-    fail(ErrorCode::invalid_input, "node {} reads \"{}\", which {}; check the model.", node_text(node), escaped(input),
-         later.contains(input) ? "only a later node makes (the graph has a cycle or is not sorted)"
-                               : "no node, input or initializer makes");
+    fail(
+        ErrorCode::invalid_input, "node {} reads \"{}\", which {}; check the model.", node_text(node), escaped(input),
+        later.contains(input) ? "only a later node makes (the graph has a cycle or is not sorted)" : "no node, input or initializer makes");
   }
 }
 
@@ -228,8 +227,8 @@ bool Importer::is_constant(const NodeProto& node, std::size_t input) const {
 
 const Activation& Importer::activation(const NodeProto& node, std::size_t input) const {
   const auto* found = std::get_if<Activation>(&value(node, input));
-  if (found == nullptr) refuse(node, fmt::format("of a constant is not supported (input \"{}\"); compute it beforehand.",
-                                                 escaped(node.inputs[input])));
+  if (found == nullptr)
+    refuse(node, fmt::format("of a constant is not supported (input \"{}\"); compute it beforehand.", escaped(node.inputs[input])));
   return *found;
 }
 
@@ -237,7 +236,8 @@ Constant Importer::constant(const NodeProto& node, std::size_t input) {
   const Value& found = value(node, input);
   if (const auto* ready = std::get_if<Constant>(&found)) return *ready;
   if (const auto* tensor = std::get_if<const TensorProto*>(&found)) {
-    Constant result{.shape = tensors_.shape(**tensor), .is_integer = !TensorBytes::is_float((*tensor)->data_type), .ints = {}, .floats = {}};
+    Constant result{
+        .shape = tensors_.shape(**tensor), .is_integer = !TensorBytes::is_float((*tensor)->data_type), .ints = {}, .floats = {}};
     if (result.is_integer) {
       for (const std::int64_t number : tensors_.integers(**tensor)) result.ints.push_back({.fixed = number, .per_image = 0});
     } else {
@@ -246,7 +246,8 @@ Constant Importer::constant(const NodeProto& node, std::size_t input) {
     return result;
   }
   if (std::holds_alternative<Activation>(found)) {
-    refuse(node, fmt::format("with a computed input \"{}\" is not supported (need a constant); rewrite the node.", escaped(node.inputs[input])));
+    refuse(node,
+           fmt::format("with a computed input \"{}\" is not supported (need a constant); rewrite the node.", escaped(node.inputs[input])));
   }
   const Weight weight = weight_of(found, Layout::as_stored, node);
   return {.shape = weight_shape(weight), .is_integer = false, .ints = {}, .floats = weight_values(weight)};
@@ -254,11 +255,13 @@ Constant Importer::constant(const NodeProto& node, std::size_t input) {
 
 std::vector<std::int64_t> Importer::integers(const NodeProto& node, std::size_t input) {
   const Constant found = constant(node, input);
-  if (!found.is_integer) refuse(node, fmt::format("with floats for \"{}\" is not supported (need integers); check the model.", escaped(node.inputs[input])));
+  if (!found.is_integer)
+    refuse(node, fmt::format("with floats for \"{}\" is not supported (need integers); check the model.", escaped(node.inputs[input])));
   std::vector<std::int64_t> numbers;
   for (const Extent& extent : found.ints) {
     if (extent.per_image != 0) {
-      refuse(node, fmt::format("with numbers that depend on the batch (\"{}\") is not supported; rewrite the node.", escaped(node.inputs[input])));
+      refuse(node, fmt::format("with numbers that depend on the batch (\"{}\") is not supported; rewrite the node.",
+                               escaped(node.inputs[input])));
     }
     numbers.push_back(extent.fixed);
   }
@@ -274,7 +277,8 @@ std::optional<std::vector<std::int64_t>> Importer::integers_or_attribute(const N
 Weight Importer::weight_of(const Value& value, Layout layout, const NodeProto& node) {
   const auto transpose = [&](auto& values, Shape& shape) {
     if (layout == Layout::as_stored) return;
-    if (shape.rank() != 2) refuse(node, fmt::format("with a weight {} is not supported (need a matrix); rewrite the node.", shape.to_string()));
+    if (shape.rank() != 2)
+      refuse(node, fmt::format("with a weight {} is not supported (need a matrix); rewrite the node.", shape.to_string()));
     const auto rows = static_cast<std::size_t>(shape[0]);
     const auto columns = static_cast<std::size_t>(shape[1]);
     auto turned = values;
@@ -309,7 +313,8 @@ Weight Importer::weight_of(const Value& value, Layout layout, const NodeProto& n
     }
     Weight weight = integer_weight(turned);
     if (std::holds_alternative<FloatTensor>(weight) && turned.shape.rank() > 1) {
-      remark(fmt::format("the integers of node {} are scaled along another axis than the outputs; they came in as floats.", node_text(node)));
+      remark(
+          fmt::format("the integers of node {} are scaled along another axis than the outputs; they came in as floats.", node_text(node)));
     }
     return weight;
   }
@@ -323,8 +328,8 @@ std::string Importer::add_weight(const std::string& wanted, FloatTensor tensor) 
 }
 
 std::string Importer::replace_weight(const std::string& name, FloatTensor tensor) {
-  const bool is_read = std::ranges::any_of(
-      model_.graph.nodes, [&name](const Node& node) { return std::ranges::find(node.inputs, name) != node.inputs.end(); });
+  const bool is_read = std::ranges::any_of(model_.graph.nodes,
+                                           [&name](const Node& node) { return std::ranges::find(node.inputs, name) != node.inputs.end(); });
   if (is_read) return add_weight(name, std::move(tensor));
   std::erase_if(weights_, [&name](const auto& entry) { return entry.second == name; });
   model_.weights.insert_or_assign(name, std::move(tensor));
@@ -347,8 +352,8 @@ std::string Importer::weight(const NodeProto& node, std::size_t input, Layout la
   Weight weight = weight_of(value(node, input), layout, node);
   if (shape) {
     if (weight_shape(weight).element_count() != shape->element_count()) {
-      fail(ErrorCode::invalid_input, "node {}: \"{}\" does not fit (found {}, need {}); check the model.", node_text(node), escaped(onnx_name),
-           weight_shape(weight).to_string(), shape->to_string());
+      fail(ErrorCode::invalid_input, "node {}: \"{}\" does not fit (found {}, need {}); check the model.", node_text(node),
+           escaped(onnx_name), weight_shape(weight).to_string(), shape->to_string());
     }
     if (weight_shape(weight) != *shape) {
       if (auto* floats = std::get_if<FloatTensor>(&weight)) {
@@ -425,15 +430,17 @@ std::string Importer::emit_reshape(const NodeProto& from, const Activation& src,
                        std::ranges::all_of(one, [](std::int64_t dim) { return dim >= 1; });
   if (one.size() > limits::kMaxTensorRank || !is_even || Shape(one).element_count() != src.one.element_count() ||
       Shape(two).element_count() != src.two.element_count()) {
-    fail(fixed_batch_ > 1 ? ErrorCode::unsupported : ErrorCode::invalid_input, "node {}: {} to {} does not fit (found {} elements, need {}); check the model.", node_text(from),
-         escaped(from.op_type), Shape(one).to_string(), src.one.element_count(), one.size() > limits::kMaxTensorRank ? "fewer axes" : "as many");
+    fail(fixed_batch_ > 1 ? ErrorCode::unsupported : ErrorCode::invalid_input,
+         "node {}: {} to {} does not fit (found {} elements, need {}); check the model.", node_text(from), escaped(from.op_type),
+         Shape(one).to_string(), src.one.element_count(), one.size() > limits::kMaxTensorRank ? "fewer axes" : "as many");
   }
   const auto is_batch = [](const Extent& extent) { return extent == Extent{.fixed = 0, .per_image = 1}; };
   const std::vector<Extent> from_extents = src.extents();
   const bool keeps_batch = !extents.empty() && !from_extents.empty() && is_batch(extents[0]) && is_batch(from_extents[0]);
   if (keeps_batch && extents.size() == 2) return emit(from, "Flatten", {src.name}, {{"axis", std::int64_t{1}}}, output);
   for (std::size_t axis = 1; axis < extents.size(); ++axis) {
-    if (extents[axis].per_image != 0) refuse(from, fmt::format("puts the batch on axis {}, which is not supported (need axis 0); rewrite the node.", axis));
+    if (extents[axis].per_image != 0)
+      refuse(from, fmt::format("puts the batch on axis {}, which is not supported (need axis 0); rewrite the node.", axis));
   }
   std::vector<std::int64_t> shape = one;
   if (!shape.empty()) shape[0] = keeps_batch ? 0 : -1;
@@ -461,15 +468,17 @@ Imported Importer::run() {
     import_node(file_.graph.nodes[i]);
   }
   refuse_missing();
-  model_.graph.name = is_printable_name(file_.graph.name) && file_.graph.name.size() <= limits::kMaxNameBytes ? file_.graph.name
-                                                                                                            : escaped(file_.graph.name).substr(0, 64);
+  model_.graph.name = is_printable_name(file_.graph.name) && file_.graph.name.size() <= limits::kMaxNameBytes
+                          ? file_.graph.name
+                          : escaped(file_.graph.name).substr(0, 64);
   for (const ValueInfo& output : file_.graph.outputs) {
     const auto found = values_.find(output.name);
     if (found == values_.end()) {
       fail(ErrorCode::invalid_input, "output \"{}\" is made by no node; check the graph's outputs.", escaped(output.name));
     }
     const auto* made = std::get_if<Activation>(&found->second);
-    const bool is_input = made != nullptr && std::ranges::any_of(model_.graph.inputs, [&](const GraphInput& input) { return input.name == made->name; });
+    const bool is_input =
+        made != nullptr && std::ranges::any_of(model_.graph.inputs, [&](const GraphInput& input) { return input.name == made->name; });
     if (made == nullptr || is_input) {
       fail(ErrorCode::unsupported, "output \"{}\" is {}; remove it from the outputs.", escaped(output.name),
            is_input ? "an input of the graph" : "a constant");

@@ -72,6 +72,8 @@ class Importer {
   /// Batch that the file fixes, 0 where it leaves it open.
   [[nodiscard]] std::int64_t fixed_batch() const noexcept { return fixed_batch_; }
 
+  /// Whether a node that matters or the graph's outputs read a value.
+  [[nodiscard]] bool is_read(const std::string& value) const { return !value.empty() && needed_names_.contains(value); }
   /// Whether an input is given at all.
   [[nodiscard]] static bool has_input(const NodeProto& node, std::size_t input) noexcept;
   [[nodiscard]] const Value& value(const NodeProto& node, std::size_t input) const;
@@ -83,7 +85,8 @@ class Importer {
   /// The same, of integers that do not depend on the batch.
   [[nodiscard]] std::vector<std::int64_t> integers(const NodeProto& node, std::size_t input);
   /// Integers that older operator sets have as an attribute and newer ones as an input; nothing where neither is given.
-  [[nodiscard]] std::optional<std::vector<std::int64_t>> integers_or_attribute(const NodeProto& node, std::size_t input, std::string_view key);
+  [[nodiscard]] std::optional<std::vector<std::int64_t>> integers_or_attribute(const NodeProto& node, std::size_t input,
+                                                                               std::string_view key);
 
   /// Name in the model of an input: of the activation, or of the weight that the constant becomes.
   [[nodiscard]] std::string operand(const NodeProto& node, std::size_t input);
@@ -145,9 +148,9 @@ class Importer {
   std::int64_t fixed_batch_ = 0;
   Model model_;
   std::map<std::string, Value> values_;
-  std::map<std::string, Activation> shapes_;      ///< by name in the model
-  std::map<std::string, std::string> names_;      ///< ONNX name -> name in the model
-  std::map<std::string, std::string> weights_;    ///< ONNX name and layout -> weight of the model
+  std::map<std::string, Activation> shapes_;    ///< by name in the model
+  std::map<std::string, std::string> names_;    ///< ONNX name -> name in the model
+  std::map<std::string, std::string> weights_;  ///< ONNX name and layout -> weight of the model
   std::set<std::string> taken_values_;
   std::set<std::string> taken_nodes_;
   std::vector<bool> needed_;

@@ -54,7 +54,7 @@ struct TensorProto {
   std::vector<std::byte> storage;  ///< owner of raw data made for writing; when not empty it is the raw data
   std::vector<float> floats;
   std::vector<double> doubles;
-  std::vector<std::int64_t> ints;  ///< int32_data, int64_data and uint64_data
+  std::vector<std::int64_t> ints;               ///< int32_data, int64_data and uint64_data
   std::map<std::string, std::string> external;  ///< keys `location`, `offset`, `length` of data in another file
   bool is_external = false;
 
@@ -117,8 +117,8 @@ struct ModelProto {
   std::vector<std::pair<std::string, std::string>> metadata;
 };
 
-/// Reads a file; tensors view into it. Throws: `Error(corrupt_file)` naming `source`; `Error(unsupported)`: sparse initializers, more nodes,
-/// names or tensors than `model/limits.h` allows, a file above protobuf's own limit of 2 GiB.
+/// Reads a file; tensors view into it. Throws: `Error(corrupt_file)` naming `source`; `Error(unsupported)`: sparse initializers, more
+/// nodes, names or tensors than `model/limits.h` allows, a file above protobuf's own limit of 2 GiB.
 [[nodiscard]] ModelProto parse_model(std::span<const std::byte> file, const std::string& source);
 
 /// Reads one TensorProto, e.g. a `.pb` file of test data.

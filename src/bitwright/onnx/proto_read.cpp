@@ -227,8 +227,9 @@ TensorProto parse_tensor(std::span<const std::byte> file, const std::string& sou
 
 ModelProto parse_model(std::span<const std::byte> file, const std::string& source) {
   if (file.size() > kMaxFileBytes) {
-    fail(ErrorCode::unsupported, "{}: the file is larger than protobuf allows (found {} bytes, need at most {}); store weights as external {}",
-         source, file.size(), kMaxFileBytes, "data.");
+    fail(ErrorCode::unsupported,
+         "{}: the file is larger than protobuf allows (found {} bytes, need at most {}); store weights as external {}", source, file.size(),
+         kMaxFileBytes, "data.");
   }
   ModelProto model;
   bool has_graph = false;
@@ -256,7 +257,9 @@ ModelProto parse_model(std::span<const std::byte> file, const std::string& sourc
   }
   if (!has_graph || model.ir_version < 1) {
     fail(ErrorCode::corrupt_file, "{}: this is no ONNX model (found {}, need a version and a graph); give an .onnx file.", source,
-         file.empty() ? "an empty file" : !has_graph ? "no graph" : "no version");
+         file.empty() ? "an empty file"
+         : !has_graph ? "no graph"
+                      : "no version");
   }
   return model;
 }

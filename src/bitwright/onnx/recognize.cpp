@@ -29,7 +29,8 @@ std::optional<std::vector<std::byte>> from_hex(std::string_view text) {
 /// Constants of one weight, by their names below it.
 class Constants {
  public:
-  Constants(const std::string& weight, const std::function<const TensorProto*(const std::string&)>& find) : prefix_(weight + "/"), find_(find) {}
+  Constants(const std::string& weight, const std::function<const TensorProto*(const std::string&)>& find)
+      : prefix_(weight + "/"), find_(find) {}
 
   [[nodiscard]] const TensorProto* get(std::string_view what) const {
     const TensorProto* tensor = find_(prefix_ + std::string(what));
@@ -38,7 +39,8 @@ class Constants {
 
   [[nodiscard]] std::optional<Shape> shape() const {
     const TensorProto* tensor = get("shape");
-    if (tensor == nullptr || tensor->data_type != DataType::int64 || tensor->raw_view().size() > 8 * limits::kMaxTensorRank) return std::nullopt;
+    if (tensor == nullptr || tensor->data_type != DataType::int64 || tensor->raw_view().size() > 8 * limits::kMaxTensorRank)
+      return std::nullopt;
     std::vector<std::int64_t> dims(tensor->raw_view().size() / 8);
     if (!dims.empty()) std::memcpy(dims.data(), tensor->raw_view().data(), dims.size() * 8);
     return checked(std::move(dims));
@@ -183,7 +185,8 @@ std::optional<QuantizedTensor> read_weight_graph(const std::string& name, const 
     if (!shape && form == "qdq" && constants.get("integers") != nullptr) shape = Constants::checked(constants.get("integers")->dims);
     if (!shape) return std::nullopt;
     const std::int64_t count = shape->element_count();
-    auto codes = form == "qdq" ? read_integers(constants, format, *stated) : read_packed_codes(constants, format, stored_count(format, count));
+    auto codes =
+        form == "qdq" ? read_integers(constants, format, *stated) : read_packed_codes(constants, format, stored_count(format, count));
     if (!codes || std::ssize(*codes) < count) return std::nullopt;
     codes->resize(static_cast<std::size_t>(count));
     std::vector<std::int32_t> narrow;

@@ -89,8 +89,9 @@ Shape TensorBytes::shape(const TensorProto& tensor) {
     return Shape(tensor.dims);
   }
   const bool is_float_list = tensor.data_type == DataType::float32;
-  const std::size_t found = is_float_list ? tensor.floats.size() : tensor.data_type == DataType::float64 ? tensor.doubles.size()
-                                                                                                         : tensor.ints.size();
+  const std::size_t found = is_float_list                           ? tensor.floats.size()
+                            : tensor.data_type == DataType::float64 ? tensor.doubles.size()
+                                                                    : tensor.ints.size();
   // 4-bit integers lie two to an entry of int32_data.
   const std::int64_t need = data_type_bits(tensor.data_type) == 4 ? raw_bytes(tensor.data_type, count) : count;
   if (static_cast<std::int64_t>(found) != need) {
@@ -104,8 +105,9 @@ std::span<const std::byte> TensorBytes::raw(const TensorProto& tensor, std::int6
   const std::span<const std::byte> bytes = tensor.is_external ? external(tensor) : tensor.raw_view();
   const std::int64_t need = raw_bytes(tensor.data_type, element_count);
   if (static_cast<std::int64_t>(bytes.size()) != need) {
-    fail(ErrorCode::invalid_input, "{} has a number of bytes that its shape and type deny (found {}, need {} for {} of {}); check the model.",
-         where(tensor), bytes.size(), need, data_type_name(tensor.data_type), Shape(tensor.dims).to_string());
+    fail(ErrorCode::invalid_input,
+         "{} has a number of bytes that its shape and type deny (found {}, need {} for {} of {}); check the model.", where(tensor),
+         bytes.size(), need, data_type_name(tensor.data_type), Shape(tensor.dims).to_string());
   }
   return bytes;
 }
@@ -199,8 +201,9 @@ std::vector<std::int64_t> TensorBytes::integers(const TensorProto& tensor) {
   std::vector<std::int64_t> values(count);
   if (type == DataType::int4 || type == DataType::uint4) {
     const auto nibble = [&](std::size_t i) {
-      const std::uint64_t pair = tensor.has_raw || tensor.is_external ? std::to_integer<std::uint64_t>(raw(tensor, std::ssize(values))[i / 2])
-                                                                      : static_cast<std::uint64_t>(tensor.ints[i / 2]);
+      const std::uint64_t pair = tensor.has_raw || tensor.is_external
+                                     ? std::to_integer<std::uint64_t>(raw(tensor, std::ssize(values))[i / 2])
+                                     : static_cast<std::uint64_t>(tensor.ints[i / 2]);
       const auto bits = static_cast<std::int64_t>(pair >> (i % 2 * 4) & 0xF);
       return type == DataType::int4 && bits >= 8 ? bits - 16 : bits;
     };

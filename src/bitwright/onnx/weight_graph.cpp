@@ -88,7 +88,8 @@ UnpackedCodes unpack_bits(Builder& builder, std::span<const std::int64_t> codes,
     std::string value = builder.constant(pack_field(builder.inside(suffix), codes, field));
     std::int64_t count = std::ssize(codes);
     if (field.width < 8) {
-      value = builder.node("BitShift", {value, builder.shared(fmt::format("bitwright/shifts_{}", field.width))}, {text_attribute("direction", "RIGHT")});
+      value = builder.node("BitShift", {value, builder.shared(fmt::format("bitwright/shifts_{}", field.width))},
+                           {text_attribute("direction", "RIGHT")});
       value = builder.node("Mod", {value, builder.shared(fmt::format("bitwright/modulus_{}", field.width))});
       const std::int64_t per_byte = 8 / field.width;
       count = (count + per_byte - 1) / per_byte * per_byte;
@@ -99,7 +100,8 @@ UnpackedCodes unpack_bits(Builder& builder, std::span<const std::int64_t> codes,
     if (field.width < 8) value = builder.node("Reshape", {value, builder.shared("bitwright/flat")});
     if (count != std::ssize(codes)) {
       const std::vector<std::int64_t> end = {std::ssize(codes)};
-      value = builder.node("Slice", {value, builder.shared("bitwright/zero"), builder.constant(int64_tensor(builder.inside("count." + std::to_string(i)), {1}, end))});
+      value = builder.node("Slice", {value, builder.shared("bitwright/zero"),
+                                     builder.constant(int64_tensor(builder.inside("count." + std::to_string(i)), {1}, end))});
     }
     if (field.shift > 0) value = builder.node("Mul", {value, builder.shared(fmt::format("bitwright/weight_{}", field.shift))});
     sum = {i == 0 ? value : builder.node("Add", {sum.value, value}), std::ssize(codes)};
@@ -158,7 +160,8 @@ std::string bucketed_codes(Builder& builder, const QuantizedTensor& tensor, cons
   if (rows.rows > 1 && count != std::ssize(codes)) {
     std::string flat = builder.node("Reshape", {unpacked.value, builder.shared("bitwright/flat")});
     const std::vector<std::int64_t> end = {std::ssize(codes)};
-    unpacked.value = builder.node("Slice", {flat, builder.shared("bitwright/zero"), builder.constant(int64_tensor(builder.inside("codes.count"), {1}, end))});
+    unpacked.value = builder.node(
+        "Slice", {flat, builder.shared("bitwright/zero"), builder.constant(int64_tensor(builder.inside("codes.count"), {1}, end))});
     count = std::ssize(codes);
   }
   return unpacked.value;
@@ -200,7 +203,8 @@ std::string hex(std::span<const std::byte> bytes) {
   return text;
 }
 
-WeightGraph build_codebook(Builder builder, const QuantizedTensor& tensor, const PowerOfTwo& format, const PowerOfTwo::Parameters& parameters) {
+WeightGraph build_codebook(Builder builder, const QuantizedTensor& tensor, const PowerOfTwo& format,
+                           const PowerOfTwo::Parameters& parameters) {
   const CodeRange range = format.code_range(parameters);
   std::vector<std::int32_t> codes;
   for (std::int64_t code = range.first; code <= range.last; ++code) codes.push_back(static_cast<std::int32_t>(code));
@@ -258,14 +262,15 @@ std::string dequantize(Builder& builder, DataType type, std::vector<std::int64_t
   if (needs_opset_21(type)) builder.graph().opset = 21;
   const std::string codes = builder.constant(integer_tensor(builder.inside("integers"), type, std::move(dims), integers));
   const bool is_one = scales.size() == 1;
-  const std::string scale = builder.floats("scale", is_one ? std::vector<std::int64_t>{} : std::vector<std::int64_t>{std::ssize(scales)}, scales);
+  const std::string scale =
+      builder.floats("scale", is_one ? std::vector<std::int64_t>{} : std::vector<std::int64_t>{std::ssize(scales)}, scales);
   std::vector<AttributeProto> attributes;
   if (!is_one) attributes.push_back(int_attribute("axis", 0));
   return builder.node("DequantizeLinear", {codes, scale}, std::move(attributes));
 }
 
-WeightGraph exact_integers(Builder builder, const QuantizedTensor& tensor, DataType type, std::span<const std::int64_t> integers, float scale,
-                           const std::string& note) {
+WeightGraph exact_integers(Builder builder, const QuantizedTensor& tensor, DataType type, std::span<const std::int64_t> integers,
+                           float scale, const std::string& note) {
   (void)dequantize(builder, type, tensor.shape().dims(), integers, std::span(&scale, 1));
   return std::move(builder).finish(note);
 }
@@ -339,7 +344,8 @@ WeightGraph build_qdq(Builder builder, const QuantizedTensor& tensor, const Unif
   });
   const DataType type = format.bits <= 4 ? DataType::uint4 : format.bits <= 8 ? DataType::uint8 : DataType::uint16;
   const bool is_one = rows.rows == 1;
-  const std::string level = dequantize(builder, type, is_one ? tensor.shape().dims() : std::vector<std::int64_t>{rows.rows, rows.columns}, codes, steps);
+  const std::string level =
+      dequantize(builder, type, is_one ? tensor.shape().dims() : std::vector<std::int64_t>{rows.rows, rows.columns}, codes, steps);
   const std::vector<std::int64_t> dims = is_one ? std::vector<std::int64_t>{} : std::vector<std::int64_t>{rows.rows, 1};
   const std::string value = builder.node("Add", {level, builder.floats("min", dims, bucket_minima(parameters.buckets))});
   if (!is_one) builder.finish_flat(value, rows.rows * rows.columns);
@@ -350,8 +356,10 @@ WeightGraph build_qdq(Builder builder, const QuantizedTensor& tensor, const Unif
 WeightGraph build_qdq(Builder builder, const QuantizedTensor& tensor, const Codebook& format, const Codebook::Parameters& parameters) {
   const std::vector<float>& points = parameters.points;
   const BucketRows rows = bucket_rows(tensor, format.bucket_size);
-  const bool are_outputs = rows.rows == 1 || (tensor.shape().rank() > 0 && rows.rows == tensor.shape()[0] && rows.rows * rows.columns == tensor.shape().element_count());
-  const bool are_integers = std::ranges::all_of(points, [](float point) { return point == std::trunc(point) && point >= -32768.0F && point <= 65535.0F; });
+  const bool are_outputs = rows.rows == 1 || (tensor.shape().rank() > 0 && rows.rows == tensor.shape()[0] &&
+                                              rows.rows * rows.columns == tensor.shape().element_count());
+  const bool are_integers =
+      std::ranges::all_of(points, [](float point) { return point == std::trunc(point) && point >= -32768.0F && point <= 65535.0F; });
   const bool are_scales = std::ranges::all_of(parameters.buckets, [](const Bucket& bucket) { return bucket.min == 0.0F; });
   if (!are_outputs || !are_integers || !are_scales || points.empty()) return nearest_int8(std::move(builder), tensor);
   const DataType type = integer_type(static_cast<std::int64_t>(points.front()), static_cast<std::int64_t>(points.back()));
@@ -374,11 +382,14 @@ WeightGraph visit_format(const QuantizedTensor& tensor, const Build& build) {
 }  // namespace
 
 WeightGraph codebook_graph(const std::string& name, const QuantizedTensor& tensor) {
-  return visit_format(tensor, [&](const auto& format, const auto& parameters) { return build_codebook(Builder(name, tensor), tensor, format, parameters); });
+  return visit_format(tensor, [&](const auto& format, const auto& parameters) {
+    return build_codebook(Builder(name, tensor), tensor, format, parameters);
+  });
 }
 
 WeightGraph qdq_graph(const std::string& name, const QuantizedTensor& tensor) {
-  return visit_format(tensor, [&](const auto& format, const auto& parameters) { return build_qdq(Builder(name, tensor), tensor, format, parameters); });
+  return visit_format(
+      tensor, [&](const auto& format, const auto& parameters) { return build_qdq(Builder(name, tensor), tensor, format, parameters); });
 }
 
 }  // namespace bitwright::onnx

@@ -21,7 +21,7 @@ struct WeightGraph {
   std::vector<TensorProto> initializers;
   std::set<std::string> shared;  ///< constants that all weights share, by name (`shared_constant`)
   std::int64_t opset = 17;
-  std::vector<float> values;     ///< what the nodes compute
+  std::vector<float> values;  ///< what the nodes compute
   /// How to read the weight back, e.g. `codebook ternary`; empty where the nodes say everything. Kept in the file's metadata.
   std::string note;
 };
@@ -48,7 +48,8 @@ inline constexpr std::string_view kWeightNotePrefix = "bitwright.weight.";
 [[nodiscard]] TensorProto float_tensor(std::string name, std::vector<std::int64_t> dims, std::span<const float> values);
 [[nodiscard]] TensorProto int64_tensor(std::string name, std::vector<std::int64_t> dims, std::span<const std::int64_t> values);
 /// Integers in the type's raw form. Requires: every value fits.
-[[nodiscard]] TensorProto integer_tensor(std::string name, DataType type, std::vector<std::int64_t> dims, std::span<const std::int64_t> values);
+[[nodiscard]] TensorProto integer_tensor(std::string name, DataType type, std::vector<std::int64_t> dims,
+                                         std::span<const std::int64_t> values);
 
 [[nodiscard]] AttributeProto int_attribute(std::string name, std::int64_t value);
 [[nodiscard]] AttributeProto ints_attribute(std::string name, std::vector<std::int64_t> values);

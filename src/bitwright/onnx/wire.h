@@ -13,9 +13,9 @@ namespace bitwright::onnx {
 /// One field of a protobuf message: its number and its value, which is a number or bytes by the wire type.
 struct WireField {
   std::uint32_t number = 0;
-  std::uint32_t type = 0;               ///< kVarint, kFixed64, kBytes or kFixed32
-  std::uint64_t value = 0;              ///< of kVarint, kFixed64 and kFixed32
-  std::span<const std::byte> bytes;     ///< of kBytes: a view into the message
+  std::uint32_t type = 0;            ///< kVarint, kFixed64, kBytes or kFixed32
+  std::uint64_t value = 0;           ///< of kVarint, kFixed64 and kFixed32
+  std::span<const std::byte> bytes;  ///< of kBytes: a view into the message
 };
 
 inline constexpr std::uint32_t kVarint = 0;

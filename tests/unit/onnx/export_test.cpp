@@ -5,6 +5,7 @@
 #include "bitwright/model/zoo.h"
 #include "bitwright/onnx/import.h"
 #include "bitwright/onnx/proto.h"
+#include "bitwright/onnx/weight_graph.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/fixed_models.h"
 #include "tests/support/small_models.h"
@@ -157,7 +158,8 @@ TEST(OnnxExport, AChangedWeightIsReadAsItStands) {
 
 TEST(OnnxExport, NamesItsForms) {
   for (const OnnxForm form : kForms) EXPECT_EQ(parse_onnx_form(onnx_form_name(form)), form);
-  expect_error(ErrorCode::usage, "form \"int8\" is not known (need float, qdq or codebook); correct it.", [] { (void)parse_onnx_form("int8"); });
+  expect_error(ErrorCode::usage, "form \"int8\" is not known (need float, qdq or codebook); correct it.",
+               [] { (void)parse_onnx_form("int8"); });
 }
 
 }  // namespace

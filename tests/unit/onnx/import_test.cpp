@@ -2,10 +2,10 @@
 #include "bitwright/onnx/import.h"
 
 #include "bitwright/core/file.h"
-#include "tests/support/expect_error.h"
-#include "tests/support/temp_folder.h"
 #include "bitwright/onnx/tensor_bytes.h"
 #include "bitwright/onnx/wire.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_folder.h"
 #include "tests/unit/onnx/onnx_graph.h"
 
 #include <gmock/gmock.h>
@@ -65,22 +65,28 @@ TEST(OnnxImport, GemmIsBroughtToOneForm) {
 }
 
 TEST(OnnxImport, MatMulOfMatricesIsGemm) {
-  const Model model = import_proto(onnx_graph(13, {0, 3}, {onnx_node("MatMul", {"x", "w"}, {"y"})}, {onnx_floats("w", {3, 2}, {0, 3, 1, 4, 2, 5})})).model;
+  const Model model =
+      import_proto(onnx_graph(13, {0, 3}, {onnx_node("MatMul", {"x", "w"}, {"y"})}, {onnx_floats("w", {3, 2}, {0, 3, 1, 4, 2, 5})})).model;
   EXPECT_EQ(model.graph.nodes.at(0).op, Op::Gemm);
   EXPECT_EQ(std::get<FloatTensor>(model.weights.at("w")), (FloatTensor{Shape{2, 3}, {0, 1, 2, 3, 4, 5}}));
 }
 
 // What older operator sets have as attributes and newer ones as inputs is the same node.
 TEST(OnnxImport, AttributesAndInputsOfAllOperatorSetsMeet) {
-  const Node pad_old = only_node(onnx_graph(7, {0, 3}, {onnx_node("Pad", {"x"}, {"y"}, {ints_attribute("pads", {0, 1, 0, 2}), float_attribute("value", 3.0F)})}));
-  const Node pad_new = only_node(onnx_graph(13, {0, 3}, {onnx_node("Pad", {"x", "p", "v"}, {"y"})}, {onnx_ints("p", {0, 1, 0, 2}), scalar("v", 3.0F)}));
+  const Node pad_old = only_node(
+      onnx_graph(7, {0, 3}, {onnx_node("Pad", {"x"}, {"y"}, {ints_attribute("pads", {0, 1, 0, 2}), float_attribute("value", 3.0F)})}));
+  const Node pad_new =
+      only_node(onnx_graph(13, {0, 3}, {onnx_node("Pad", {"x", "p", "v"}, {"y"})}, {onnx_ints("p", {0, 1, 0, 2}), scalar("v", 3.0F)}));
   EXPECT_EQ(pad_old, pad_new);
-  const Node pad_axes = only_node(
-      onnx_graph(18, {0, 3}, {onnx_node("Pad", {"x", "p", "v", "a"}, {"y"})}, {onnx_ints("p", {1, 2}), scalar("v", 3.0F), onnx_ints("a", {-1})}));
+  const Node pad_axes = only_node(onnx_graph(18, {0, 3}, {onnx_node("Pad", {"x", "p", "v", "a"}, {"y"})},
+                                             {onnx_ints("p", {1, 2}), scalar("v", 3.0F), onnx_ints("a", {-1})}));
   EXPECT_EQ(pad_axes, pad_new);
 
-  const Node slice_old = only_node(onnx_graph(9, {0, 9}, {onnx_node("Slice", {"x"}, {"y"}, {ints_attribute("axes", {1}), ints_attribute("ends", {7}), ints_attribute("starts", {2})})}));
-  const Node slice_new = only_node(onnx_graph(13, {0, 9}, {onnx_node("Slice", {"x", "s", "e", "a"}, {"y"})}, {onnx_ints("s", {2}), onnx_ints("e", {7}), onnx_ints("a", {1})}));
+  const Node slice_old = only_node(onnx_graph(
+      9, {0, 9},
+      {onnx_node("Slice", {"x"}, {"y"}, {ints_attribute("axes", {1}), ints_attribute("ends", {7}), ints_attribute("starts", {2})})}));
+  const Node slice_new = only_node(onnx_graph(13, {0, 9}, {onnx_node("Slice", {"x", "s", "e", "a"}, {"y"})},
+                                              {onnx_ints("s", {2}), onnx_ints("e", {7}), onnx_ints("a", {1})}));
   EXPECT_EQ(slice_old, slice_new);
 
   const Node dropout_old = only_node(onnx_graph(10, {0, 3}, {onnx_node("Dropout", {"x"}, {"y"}, {float_attribute("ratio", 0.25F)})}));
@@ -95,7 +101,8 @@ TEST(OnnxImport, AttributesAndInputsOfAllOperatorSetsMeet) {
     } else {
       inputs.push_back("axes");
     }
-    const Node squeezed = only_node(onnx_graph(opset, {0, 5, 1, 1}, {onnx_node("Squeeze", inputs, {"y"}, attributes)}, {onnx_ints("axes", {2, 3})}));
+    const Node squeezed =
+        only_node(onnx_graph(opset, {0, 5, 1, 1}, {onnx_node("Squeeze", inputs, {"y"}, attributes)}, {onnx_ints("axes", {2, 3})}));
     EXPECT_EQ(squeezed.op, Op::Flatten) << opset;
   }
 }
@@ -110,7 +117,8 @@ TEST(OnnxImport, AutoPadIsWrittenOut) {
   const auto pool = [](const char* mode, std::int64_t size) {
     return only_node(onnx_graph(11, {0, 1, size, 8},
                                 {onnx_node("MaxPool", {"x"}, {"y"},
-                                           {text_attribute("auto_pad", mode), ints_attribute("kernel_shape", {3, 3}), ints_attribute("strides", {2, 2})})}))
+                                           {text_attribute("auto_pad", mode), ints_attribute("kernel_shape", {3, 3}),
+                                            ints_attribute("strides", {2, 2})})}))
         .ints_attribute("pads", {});
   };
   // 7 rows by a window of 3 and stride 2: 4 outputs need (4 - 1) * 2 + 3 - 7 = 2 pads; 8 columns give 4 outputs and 1 pad.
@@ -135,14 +143,16 @@ TEST(OnnxImport, ShapeArithmeticIsComputedWithAFreeBatch) {
 
 // TensorFlow's exporters multiply extents and cast between integer types.
 TEST(OnnxImport, ShapeArithmeticMultipliesAndCasts) {
-  const Model model = import_proto(onnx_graph(13, {0, 2, 6},
-                                              {onnx_node("Shape", {"x"}, {"shape"}), onnx_node("Cast", {"shape"}, {"narrow"}, {int_attribute("to", 6)}),
-                                               onnx_node("Slice", {"narrow", "one", "end"}, {"tail"}), onnx_node("Slice", {"narrow", "zero", "one"}, {"head"}),
-                                               onnx_node("Gather", {"tail", "first"}, {"a"}), onnx_node("Gather", {"tail", "one"}, {"b"}),
-                                               onnx_node("Mul", {"a", "b"}, {"ab"}), onnx_node("Concat", {"head", "ab"}, {"target"}, {int_attribute("axis", 0)}),
-                                               onnx_node("Cast", {"target"}, {"wide"}, {int_attribute("to", 7)}), onnx_node("Reshape", {"x", "wide"}, {"y"})},
-                                              {onnx_ints("zero", {0}), onnx_ints("one", {1}), onnx_ints("end", {INT64_MAX}), onnx_ints("first", {0})}))
-                          .model;
+  const Model model =
+      import_proto(
+          onnx_graph(13, {0, 2, 6},
+                     {onnx_node("Shape", {"x"}, {"shape"}), onnx_node("Cast", {"shape"}, {"narrow"}, {int_attribute("to", 6)}),
+                      onnx_node("Slice", {"narrow", "one", "end"}, {"tail"}), onnx_node("Slice", {"narrow", "zero", "one"}, {"head"}),
+                      onnx_node("Gather", {"tail", "first"}, {"a"}), onnx_node("Gather", {"tail", "one"}, {"b"}),
+                      onnx_node("Mul", {"a", "b"}, {"ab"}), onnx_node("Concat", {"head", "ab"}, {"target"}, {int_attribute("axis", 0)}),
+                      onnx_node("Cast", {"target"}, {"wide"}, {int_attribute("to", 7)}), onnx_node("Reshape", {"x", "wide"}, {"y"})},
+                     {onnx_ints("zero", {0}), onnx_ints("one", {1}), onnx_ints("end", {INT64_MAX}), onnx_ints("first", {0})}))
+          .model;
   ASSERT_EQ(model.graph.nodes.size(), 1U);
   EXPECT_EQ(infer_shapes(model.graph, {}, 7).at("y"), (Shape{7, 12}));
 }
@@ -156,15 +166,17 @@ TEST(OnnxImport, AFixedBatchBecomesFree) {
 
 TEST(OnnxImport, DropsIdentitiesAndDeadNodes) {
   const Model model = import_proto(onnx_graph(13, {0, 3},
-                                              {onnx_node("Identity", {"x"}, {"a"}), onnx_node("NonMaxSuppression", {"x"}, {"dead"}), onnx_node("Relu", {"a"}, {"y"})}))
+                                              {onnx_node("Identity", {"x"}, {"a"}), onnx_node("NonMaxSuppression", {"x"}, {"dead"}),
+                                               onnx_node("Relu", {"a"}, {"y"})}))
                           .model;
   ASSERT_EQ(model.graph.nodes.size(), 1U);
   EXPECT_EQ(model.graph.nodes[0].inputs, (std::vector<std::string>{"x"}));
 }
 
 TEST(OnnxImport, SplitIsSlices) {
-  onnx::ModelProto proto = onnx_graph(13, {0, 6}, {onnx_node("Split", {"x", "sizes"}, {"a", "b"}, {int_attribute("axis", 1)}), onnx_node("Relu", {"b"}, {"y"})},
-                                      {onnx_ints("sizes", {2, 4})});
+  onnx::ModelProto proto =
+      onnx_graph(13, {0, 6}, {onnx_node("Split", {"x", "sizes"}, {"a", "b"}, {int_attribute("axis", 1)}), onnx_node("Relu", {"b"}, {"y"})},
+                 {onnx_ints("sizes", {2, 4})});
   const Model model = import_proto(proto).model;
   const auto slice = std::ranges::find(model.graph.nodes, Op::Slice, &Node::op);
   ASSERT_NE(slice, model.graph.nodes.end());
@@ -181,7 +193,9 @@ TEST(OnnxImport, ReadsEveryFloatType) {
     weight.dims = {1, 2};
     weight.has_raw = true;
     weight.storage = std::move(storage);
-    return weight_values(import_proto(onnx_graph(13, {0, 2}, {onnx_node("Gemm", {"x", "w"}, {"y"}, {int_attribute("transB", 1)})}, {weight})).model.weights.at("w"));
+    return weight_values(
+        import_proto(onnx_graph(13, {0, 2}, {onnx_node("Gemm", {"x", "w"}, {"y"}, {int_attribute("transB", 1)})}, {weight}))
+            .model.weights.at("w"));
   };
   const auto bytes = [](std::initializer_list<int> list) {
     std::vector<std::byte> result;
@@ -197,15 +211,17 @@ TEST(OnnxImport, ReadsEveryFloatType) {
 }
 
 TEST(OnnxImport, QuantizedWeightsComeInAsIntegers) {
-  const auto gemm = [](onnx::TensorProto codes, onnx::TensorProto scale, std::optional<onnx::TensorProto> zero, std::int64_t axis, bool transposed) {
+  const auto gemm = [](onnx::TensorProto codes, onnx::TensorProto scale, std::optional<onnx::TensorProto> zero, std::int64_t axis,
+                       bool transposed) {
     std::vector<onnx::TensorProto> initializers = {std::move(codes), std::move(scale)};
     std::vector<std::string> inputs = {"q", "s"};
     if (zero) {
       initializers.push_back(*zero);
       inputs.push_back("z");
     }
-    return import_proto(onnx_graph(21, {0, 3}, {onnx_node("DequantizeLinear", inputs, {"w"}, {int_attribute("axis", axis)}),
-                                                onnx_node("Gemm", {"x", "w"}, {"y"}, {int_attribute("transB", transposed ? 0 : 1)})},
+    return import_proto(onnx_graph(21, {0, 3},
+                                   {onnx_node("DequantizeLinear", inputs, {"w"}, {int_attribute("axis", axis)}),
+                                    onnx_node("Gemm", {"x", "w"}, {"y"}, {int_attribute("transB", transposed ? 0 : 1)})},
                                    std::move(initializers)))
         .model;
   };
@@ -216,26 +232,29 @@ TEST(OnnxImport, QuantizedWeightsComeInAsIntegers) {
   for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(tensor.dequantize()[i], static_cast<float>(integers[i]) * 0.1F);
 
   // One scale an output, stored [in, out]: transposed to [out, in] with its scales.
-  const Model per_output = gemm(onnx::integer_tensor("q", DataType::uint8, {3, 2}, Ints{128, 0, 129, 255, 127, 128}), onnx_floats("s", {2}, {0.5F, 0.25F}),
-                                onnx::integer_tensor("z", DataType::uint8, {2}, Ints{128, 128}), 1, true);
+  const Model per_output =
+      gemm(onnx::integer_tensor("q", DataType::uint8, {3, 2}, Ints{128, 0, 129, 255, 127, 128}), onnx_floats("s", {2}, {0.5F, 0.25F}),
+           onnx::integer_tensor("z", DataType::uint8, {2}, Ints{128, 128}), 1, true);
   const auto& turned = std::get<QuantizedTensor>(per_output.weights.at("w"));
   EXPECT_EQ(turned.format().spec(), "codebook:256/3");
   EXPECT_EQ(turned.shape(), (Shape{2, 3}));
   EXPECT_EQ(turned.dequantize(), (std::vector<float>{0, 0.5F, -0.5F, -32.0F, 31.75F, 0}));
 
-  const Model four_bits = gemm(onnx::integer_tensor("q", DataType::int4, {2, 3}, Ints{-8, 7, 1, 0, -1, 3}), scalar("s", 2.0F), std::nullopt, 0, false);
+  const Model four_bits =
+      gemm(onnx::integer_tensor("q", DataType::int4, {2, 3}, Ints{-8, 7, 1, 0, -1, 3}), scalar("s", 2.0F), std::nullopt, 0, false);
   EXPECT_EQ(std::get<QuantizedTensor>(four_bits.weights.at("w")).format().spec(), "codebook:16");
   EXPECT_EQ(weight_values(four_bits.weights.at("w")), (std::vector<float>{-16, 14, 2, 0, -2, 6}));
 
-  const Model sixteen = gemm(onnx::integer_tensor("q", DataType::int16, {2, 3}, Ints{-32768, 7, 1, 0, -1, 3}), scalar("s", 0.25F), std::nullopt, 0, false);
+  const Model sixteen =
+      gemm(onnx::integer_tensor("q", DataType::int16, {2, 3}, Ints{-32768, 7, 1, 0, -1, 3}), scalar("s", 0.25F), std::nullopt, 0, false);
   EXPECT_EQ(std::get<QuantizedTensor>(sixteen.weights.at("w")).format().spec(), "fixed<14,2>");
 }
 
 TEST(OnnxImport, QuantizedActivationsStayFloatWithARemark) {
-  const Imported imported = import_proto(onnx_graph(13, {0, 3},
-                                                    {onnx_node("QuantizeLinear", {"x", "s"}, {"q"}), onnx_node("DequantizeLinear", {"q", "s"}, {"d"}),
-                                                     onnx_node("Relu", {"d"}, {"y"})},
-                                                    {scalar("s", 0.1F)}));
+  const Imported imported = import_proto(onnx_graph(
+      13, {0, 3},
+      {onnx_node("QuantizeLinear", {"x", "s"}, {"q"}), onnx_node("DequantizeLinear", {"q", "s"}, {"d"}), onnx_node("Relu", {"d"}, {"y"})},
+      {scalar("s", 0.1F)}));
   EXPECT_EQ(imported.model.graph.nodes.size(), 1U);
   ASSERT_EQ(imported.remarks.size(), 1U);
   EXPECT_THAT(imported.remarks[0], HasSubstr("stay float32"));
@@ -252,10 +271,12 @@ TEST(OnnxImport, KeepsLegalNamesAndRewritesOthers) {
 
 TEST(OnnxImport, ListsAllUnsupportedOperatorsAtOnce) {
   onnx::ModelProto proto = onnx_graph(13, {0, 3},
-                                      {onnx_node("Einsum", {"x"}, {"a"}), onnx_node("Relu", {"a"}, {"b"}), onnx_node("Einsum", {"b"}, {"c"}), onnx_node("Det", {"c"}, {"y"})});
+                                      {onnx_node("Einsum", {"x"}, {"a"}), onnx_node("Relu", {"a"}, {"b"}),
+                                       onnx_node("Einsum", {"b"}, {"c"}), onnx_node("Det", {"c"}, {"y"})});
   proto.graph.nodes[3].domain = "com.example";
   expect_error(ErrorCode::unsupported,
-               "net.onnx: the network uses operators that are not supported (found Einsum in nodes \"Einsum_a\", \"Einsum_c\"; com.example.Det in node "
+               "net.onnx: the network uses operators that are not supported (found Einsum in nodes \"Einsum_a\", \"Einsum_c\"; "
+               "com.example.Det in node "
                "\"Det_y\"); docs/onnx.md lists those that are.",
                [&] { (void)import_proto(proto); });
 }
@@ -264,13 +285,17 @@ TEST(OnnxImport, SaysWhatIsWrongWithAGraph) {
   const auto relu = [] { return onnx_graph(13, {0, 3}, {onnx_node("Relu", {"x"}, {"y"})}); };
   onnx::ModelProto proto = relu();
   proto.graph.nodes = {onnx_node("Relu", {"b"}, {"a"}), onnx_node("Relu", {"a"}, {"b"}), onnx_node("Relu", {"a"}, {"y"})};
-  EXPECT_EQ(refusal(proto), "invalid_input: net.onnx: node \"Relu_a\" reads \"b\", which only a later node makes (the graph has a cycle or is not sorted); check the model.");
+  EXPECT_EQ(refusal(proto),
+            "invalid_input: net.onnx: node \"Relu_a\" reads \"b\", which only a later node makes (the graph has a cycle or is not sorted); "
+            "check the model.");
   proto = relu();
   proto.graph.nodes = {onnx_node("Gemm", {"x", "w"}, {"y"})};
-  EXPECT_EQ(refusal(proto), "invalid_input: net.onnx: node \"Gemm_y\" reads \"w\", which no node, input or initializer makes; check the model.");
+  EXPECT_EQ(refusal(proto),
+            "invalid_input: net.onnx: node \"Gemm_y\" reads \"w\", which no node, input or initializer makes; check the model.");
   proto = relu();
   proto.graph.nodes.push_back(proto.graph.nodes[0]);
-  EXPECT_EQ(refusal(proto), "invalid_input: net.onnx: node \"Relu_y\" makes value \"y\", which exists already; give every value its own name.");
+  EXPECT_EQ(refusal(proto),
+            "invalid_input: net.onnx: node \"Relu_y\" makes value \"y\", which exists already; give every value its own name.");
   proto = relu();
   proto.graph.initializers = {scalar("w", 1), scalar("w", 2)};
   EXPECT_EQ(refusal(proto), "invalid_input: net.onnx: two initializers are named \"w\"; give every value its own name.");
@@ -285,8 +310,10 @@ TEST(OnnxImport, SaysWhatIsWrongWithAGraph) {
   proto.graph.inputs[0].type = DataType::int64;
   EXPECT_THAT(refusal(proto), HasSubstr("has a type that is not supported (found INT64"));
   proto = relu();
-  proto.opset_imports = {{"", 6}};
-  EXPECT_EQ(refusal(proto), "unsupported: net.onnx: the operator set is not supported (found 6, need 7 to 21); export the network again with one of those.");
+  proto.opset_imports = {{"", 22}};
+  EXPECT_EQ(
+      refusal(proto),
+      "unsupported: net.onnx: the operator set is not supported (found 22, need 1 to 21); export the network again with one of those.");
   proto = relu();
   proto.graph.outputs[0].name = "z";
   EXPECT_EQ(refusal(proto), "invalid_input: net.onnx: output \"z\" is made by no node; check the graph's outputs.");
@@ -310,7 +337,8 @@ TEST(OnnxImport, SaysWhatIsWrongWithATensor) {
 }
 
 TEST(OnnxImport, EveryTruncationIsRefused) {
-  const std::vector<std::byte> file = onnx::write_model(onnx_graph(13, {0, 3}, {onnx_node("Gemm", {"x", "w"}, {"y"}, {int_attribute("transB", 1)})}, {onnx_floats("w", {2, 3}, ramp(6))}));
+  const std::vector<std::byte> file = onnx::write_model(
+      onnx_graph(13, {0, 3}, {onnx_node("Gemm", {"x", "w"}, {"y"}, {int_attribute("transB", 1)})}, {onnx_floats("w", {2, 3}, ramp(6))}));
   for (std::size_t size = 0; size < file.size(); ++size) {
     const auto error = error_of([&] { (void)import_onnx(std::span(file).first(size), "net.onnx"); });
     ASSERT_TRUE(error) << size;
@@ -326,7 +354,8 @@ class ExternalData : public testing::Test {
     return error ? error->message().substr(error->message().find(": tensor") + 2) : "nothing";
   }
   Imported load(const std::string& location, const std::string& offset, const std::string& length) {
-    onnx::ModelProto proto = onnx_graph(13, {0, 3}, {onnx_node("Gemm", {"x", "w"}, {"y"}, {int_attribute("transB", 1)})}, {onnx_floats("w", {2, 3}, ramp(6))});
+    onnx::ModelProto proto =
+        onnx_graph(13, {0, 3}, {onnx_node("Gemm", {"x", "w"}, {"y"}, {int_attribute("transB", 1)})}, {onnx_floats("w", {2, 3}, ramp(6))});
     std::filesystem::create_directories(folder_.path() / "model");
     const std::vector<float> values = ramp(8);
     write_file_atomic(folder_.path() / "model/net.data", std::as_bytes(std::span(values)));
@@ -378,11 +407,13 @@ TEST_F(ExternalData, IsReadFromTheModelsFolder) {
 }
 
 TEST_F(ExternalData, IsRefusedOutsideIt) {
-  const std::string kOutside = "tensor \"w\" lies outside the model's folder (found location \"{}\", need a path inside it); a model must not read other files.";
+  const std::string kOutside =
+      "tensor \"w\" lies outside the model's folder (found location \"{}\", need a path inside it); a model must not read other files.";
   for (const std::string location : {"../secret", "sub/../../secret", "link", "/etc/passwd", ""}) {
     EXPECT_EQ(refusal_of(location, "", "24"), fmt::format(fmt::runtime(kOutside), location));
   }
-  EXPECT_THAT(refusal_of("net.data", "16", "24"), HasSubstr("lies behind the end of its file (found offset 16 and length \"24\" in 32 bytes"));
+  EXPECT_THAT(refusal_of("net.data", "16", "24"),
+              HasSubstr("lies behind the end of its file (found offset 16 and length \"24\" in 32 bytes"));
   EXPECT_THAT(refusal_of("net.data", "x", "24"), HasSubstr("external offset or length that is no number"));
   EXPECT_THAT(refusal_of("net.data", "0", "20"), HasSubstr("a number of bytes that its shape and type deny"));
 }

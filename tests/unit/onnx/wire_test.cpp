@@ -26,7 +26,8 @@ TEST(Wire, WritesWhatProtobufsDocumentationShows) {
   WireWriter inner;
   inner.integer(1, 150);
   writer.message(3, inner);
-  EXPECT_EQ(std::move(writer).take(), bytes_of({0x08, 0x96, 0x01, 0x12, 0x07, 't', 'e', 's', 't', 'i', 'n', 'g', 0x1a, 0x03, 0x08, 0x96, 0x01}));
+  EXPECT_EQ(std::move(writer).take(),
+            bytes_of({0x08, 0x96, 0x01, 0x12, 0x07, 't', 'e', 's', 't', 'i', 'n', 'g', 0x1a, 0x03, 0x08, 0x96, 0x01}));
 }
 
 TEST(Wire, NegativeIntegersTakeTenBytes) {
@@ -74,8 +75,9 @@ TEST(Wire, DamageIsSaidWithItsPosition) {
   expect_error(ErrorCode::corrupt_file, text("a field is longer than what is left", 2), [&] { read_all(bytes_of({0x12, 0x07})); });
   expect_error(ErrorCode::corrupt_file, text("a field has no number", 1), [&] { read_all(bytes_of({0x00})); });
   expect_error(ErrorCode::corrupt_file, text("a field has an unknown wire type", 1), [&] { read_all(bytes_of({0x0b})); });
-  expect_error(ErrorCode::corrupt_file, text("a number is longer than ten bytes", 11),
-               [&] { read_all(bytes_of({0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})); });
+  expect_error(ErrorCode::corrupt_file, text("a number is longer than ten bytes", 11), [&] {
+    read_all(bytes_of({0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}));
+  });
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/backend/backend_case.h"
+#include "tests/interop/backend_case.h"
 
 #include "bitwright/core/file.h"
 #include "bitwright/onnx/import.h"
