@@ -3,6 +3,7 @@
 
 #include "bitwright/model/unary_parameters.h"
 #include "bitwright/runtime/ops/plan_ops.h"
+#include "bitwright/runtime/parallel_for.h"
 
 #include <cmath>
 
@@ -67,12 +68,12 @@ void plan_erf(PlanBuilder& builder, const Node& node) {
   const Shape& shape = builder.shape(node.inputs[0]);
   const PlannedValue dst = builder.make_value(node.outputs.front(), plain_desc(shape));
   builder.report(node, "loop:erf");
-  builder.add_loop({src.buffer}, {dst.buffer}, [count = shape.element_count(), threads = builder.threads()](std::span<float* const> buffers) {
-    const float* x = buffers[0];
-    float* y = buffers[1];
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (std::int64_t i = 0; i < count; ++i) y[i] = std::erf(x[i]);
-  });
+  builder.add_loop({src.buffer}, {dst.buffer},
+                   [count = shape.element_count(), threads = builder.threads()](std::span<float* const> buffers) {
+                     const float* x = buffers[0];
+                     float* y = buffers[1];
+                     parallel_for(threads, count, [x, y](std::int64_t i) { y[i] = std::erf(x[i]); });
+                   });
 }
 
 }  // namespace bitwright
