@@ -137,6 +137,7 @@ Model tiny_encoder() {
   const std::string scores = maker.node(Op::Softmax, {maker.node(Op::MatMul, {linear(normal, 8, 8), keys})}, {{"axis", std::int64_t{-1}}});
   tokens = maker.node(Op::Add, {tokens, maker.node(Op::MatMul, {scores, normal})});
   tokens = maker.node(Op::Add, {tokens, linear(maker.node(Op::Gelu, {linear(tokens, 8, 16)}), 16, 8)});
+  tokens = maker.node(Op::LayerNormalization, {tokens, maker.weight("s", Shape{8}, 1.0, 0.1), maker.weight("b", Shape{8})});
   const std::string pooled = maker.node(Op::Reshape, {tokens}, {{"shape", OperatorInts{0, -1}}});
   // Small: a classifier that begins with a guess.
   const std::string out =
@@ -153,7 +154,7 @@ TEST_P(EncoderByMethod, IsTrainedQuantizedPackedAndRun) {
   Recipe recipe = tiny_recipe(folder.path());
   recipe.model.from = (folder.path() / "encoder.bw").string();
   recipe.train.epochs = 3;
-  recipe.train.lr = 0.05;
+  recipe.train.lr = 0.005;
   recipe.data.name = "synthetic:4:320:40:3";
   recipe.methods = {tiny_method(GetParam())};
   if (GetParam() == "ttq") recipe.methods[0].options.insert_or_assign("scale_init", std::string("means"));
