@@ -3,6 +3,7 @@
 #include "bitwright/model/zoo.h"
 #include "bitwright/runtime/argument_pool.h"
 #include "tests/support/fixed_models.h"
+#include "tests/support/operator_cases.h"
 #include "tests/unit/runtime/small_models.h"
 
 #include <gtest/gtest.h>
@@ -138,6 +139,34 @@ INSTANTIATE_TEST_SUITE_P(Sessions, NoAllocation,
                                            Case{"gupta-cifar-cnn", nullptr, 3, 1}, Case{"resnet20", nullptr, 1, 1},
                                            Case{"resnet20", "pow2:5", 16, 2}, Case{"lenet5", nullptr, 1, 3}),
                          [](const auto& param_info) { return "case" + std::to_string(param_info.index); });
+
+TEST(NoAllocation, InAnyOperator) {
+  std::vector<test::OperatorCase> cases = test::operator_cases();
+  cases.push_back({"Encoder", test::encoder_block()});
+  cases.push_back({"EncoderInCodes", test::quantized(test::encoder_block(), NumberFormat::parse("pow2:3"))});
+  for (const test::OperatorCase& each : cases) {
+    for (const int threads : {1, 2}) {
+      Session session(each.model, {.threads = threads, .batch = 3});
+      const std::vector<float> input = test::random_input(session);
+      std::vector<float> output(static_cast<std::size_t>(3 * session.output_shape().element_count()));
+      const CountedAllocations counted;
+      for (int i = 0; i < 3; ++i) session.run(input, output);
+      EXPECT_EQ(counted.stop(), 0) << each.name << ", " << threads << " threads";
+    }
+  }
+}
+
+TEST(NoAllocation, InAConcatOfAsManySourcesAsANodeMayHave) {
+  test::GraphMaker maker(Shape{3, 6, 6});
+  const std::string a = maker.conv("input", Shape{16, 3, 3, 3});
+  const std::string out = maker.node(Op::Concat, std::vector<std::string>(64, a), {{"axis", std::int64_t{1}}});
+  Session session(std::move(maker).finish(out), {.threads = 2, .batch = 2});
+  const std::vector<float> input = test::random_input(session);
+  std::vector<float> output(static_cast<std::size_t>(2 * session.output_shape().element_count()));
+  const CountedAllocations counted;
+  for (int i = 0; i < 3; ++i) session.run(input, output);
+  EXPECT_EQ(counted.stop(), 0);
+}
 
 TEST(NoAllocation, GoingBackToAPlanThatWasMadeBefore) {
   Session session(build_zoo_model("lenet5", 3));

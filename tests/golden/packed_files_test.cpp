@@ -24,6 +24,7 @@ std::vector<Golden> goldens() {
   std::vector<Golden> all;
   for (const test::TinyCase& tiny : test::tiny_cases()) all.push_back({tiny.name, test::tiny_model(tiny.weight)});
   all.push_back({"every-operator", test::every_operator_model()});
+  all.push_back({"newer-operators", test::every_newer_operator_model()});
   return all;
 }
 

@@ -65,7 +65,7 @@ inline std::vector<TinyCase> tiny_cases() {
   return cases;
 }
 
-/// A graph with every operator of ops.inc, on images of 2 x 4 x 4.
+/// A graph with every operator that file version 1 was first written with, on images of 2 x 4 x 4.
 inline Model every_operator_model() {
   using Ints = std::vector<std::int64_t>;
   Model model;
@@ -105,6 +105,56 @@ inline Model every_operator_model() {
   add("softmax", Op::Softmax, {"fc"}, {{"axis", std::int64_t{-1}}});
   model.graph.outputs = {"softmax"};
   model.class_names = {"a", "b", "c"};
+  return model;
+}
+
+/// A graph with every operator that came later, on images of 2 x 4 x 4.
+inline Model every_newer_operator_model() {
+  using Ints = std::vector<std::int64_t>;
+  Model model;
+  model.graph.name = "newer-operators";
+  model.graph.inputs = {{.name = "input", .shape = Shape{Shape::kDynamic, 2, 4, 4}}};
+  const auto add = [&model](std::string name, Op op, std::vector<std::string> inputs, std::map<std::string, Attribute> attributes = {}) {
+    model.graph.nodes.push_back(
+        Node{.name = name, .op = op, .inputs = std::move(inputs), .outputs = {name}, .attributes = std::move(attributes)});
+  };
+  const auto weight = [&model](const std::string& name, Shape shape, float first, float step) {
+    std::vector<float> values(static_cast<std::size_t>(shape.element_count()));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = first + step * static_cast<float>(i % 16);
+    model.weights.emplace(name, FloatTensor{std::move(shape), std::move(values)});
+    return name;
+  };
+  add("leaky", Op::LeakyRelu, {"input"}, {{"alpha", 0.25F}});
+  add("elu", Op::Elu, {"input"}, {{"alpha", 0.5F}});
+  add("concat", Op::Concat, {"leaky", "elu"}, {{"axis", std::int64_t{1}}});
+  add("prelu", Op::PRelu, {"concat", weight("slope", Shape{4, 1, 1}, 0.125F, 0.125F)});
+  add("lrn", Op::LRN, {"prelu"}, {{"size", std::int64_t{3}}, {"alpha", 0.25F}, {"beta", 0.75F}, {"bias", 2.0F}});
+  add("peak", Op::GlobalMaxPool, {"lrn"});
+  add("gate", Op::HardSigmoid, {"peak"}, {{"alpha", 0.25F}, {"beta", 0.5F}});
+  add("mul", Op::Mul, {"gate", "lrn"});
+  add("swish", Op::HardSwish, {"mul"});
+  add("clip", Op::Clip, {"swish"}, {{"min", -2.0F}, {"max", 2.0F}});
+  add("reshape", Op::Reshape, {"clip"}, {{"shape", Ints{0, 4, -1}}});
+  add("tokens", Op::Transpose, {"reshape"}, {{"perm", Ints{0, 2, 1}}});
+  add("norm", Op::LayerNormalization,
+      {"tokens", weight("norm.weight", Shape{4}, 0.5F, 0.25F), weight("norm.bias", Shape{4}, -0.25F, 0.125F)},
+      {{"axis", std::int64_t{-1}}, {"epsilon", 1e-5F}});
+  add("project", Op::MatMul, {"norm", weight("project.weight", Shape{4, 4}, -0.5F, 0.0625F)});
+  add("scores", Op::MatMul, {"project", "reshape"});
+  add("scaled", Op::Div, {"scores", weight("scale", Shape{}, 2.0F, 0.0F)});
+  add("gelu", Op::Gelu, {"scaled"}, {{"approximate", std::string("none")}});
+  add("tanh", Op::Tanh, {"gelu"});
+  add("sigmoid", Op::Sigmoid, {"tanh"});
+  add("erf", Op::Erf, {"sigmoid"});
+  add("neg", Op::Neg, {"erf"});
+  add("exp", Op::Exp, {"neg"});
+  add("sqrt", Op::Sqrt, {"exp"});
+  add("pow", Op::Pow, {"sqrt", weight("exponent", Shape{1}, 3.0F, 0.0F)});
+  add("sub", Op::Sub, {weight("one", Shape{16}, 1.0F, 0.0F), "pow"});
+  add("abs", Op::Abs, {"sub"});
+  add("mean", Op::ReduceMean, {"abs"}, {{"axes", Ints{1}}, {"keepdims", std::int64_t{0}}});
+  add("gather", Op::Gather, {"mean"}, {{"axis", std::int64_t{1}}, {"indices", Ints{0, 5, -1}}});
+  model.graph.outputs = {"gather"};
   return model;
 }
 

@@ -58,9 +58,7 @@ void add_inputs(ShapeMap& shapes, const Graph& graph, std::int64_t batch) {
   }
 }
 
-bool may_be_stored(Stored stored, std::size_t input) noexcept {
-  return stored == Stored::any || (stored != Stored::none && input > 0);
-}
+bool may_be_stored(Stored stored, std::size_t input) noexcept { return stored == Stored::any || (stored != Stored::none && input > 0); }
 
 bool must_be_stored(Stored stored, std::size_t input) noexcept {
   return (stored == Stored::parameters || stored == Stored::weight) && input > 0;
@@ -98,8 +96,8 @@ void add_outputs(ShapeMap& shapes, const Node& node, const std::set<std::string,
     has_value = has_value || !is_stored;
     if (is_stored && !may_be_stored(entry.stored, i)) {
       fail(ErrorCode::unsupported,
-           "node \"{}\": {} of a constant is not supported (found weight \"{}\" as input {}); compute it beforehand.", node.name, entry.name,
-           name, i);
+           "node \"{}\": {} of a constant is not supported (found weight \"{}\" as input {}); compute it beforehand.", node.name,
+           entry.name, name, i);
     }
     if (!is_stored && must_be_stored(entry.stored, i)) {
       fail(ErrorCode::unsupported, "node \"{}\": input \"{}\" of {} is computed (need a weight); store it as a weight.", node.name, name,

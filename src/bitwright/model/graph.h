@@ -19,9 +19,9 @@ using Attribute = std::variant<std::int64_t, float, std::string, std::vector<std
 
 /// One operator applied to named values. Names and meaning of attributes are ONNX's (opset 13 unless the op's page says otherwise).
 struct Node {
-  std::string name;                  ///< unique in the graph, not empty
+  std::string name;  ///< unique in the graph, not empty
   Op op = Op::Relu;
-  std::vector<std::string> inputs;   ///< names of values or weights; an omitted optional input is empty
+  std::vector<std::string> inputs;  ///< names of values or weights; an omitted optional input is empty
   std::vector<std::string> outputs;
   std::map<std::string, Attribute> attributes;
 

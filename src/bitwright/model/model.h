@@ -37,8 +37,8 @@ struct Model {
   Graph graph;
   std::map<std::string, Weight, std::less<>> weights;
   InputTransform input_transform;
-  std::vector<std::string> class_names;                  ///< may be empty
-  std::map<std::string, std::string, std::less<>> notes; ///< free text, e.g. `method` = `inq`; never needed to run
+  std::vector<std::string> class_names;                   ///< may be empty
+  std::map<std::string, std::string, std::less<>> notes;  ///< free text, e.g. `method` = `inq`; never needed to run
 
   friend bool operator==(const Model&, const Model&) = default;
 };

@@ -128,7 +128,8 @@ Model fold_batch_normalization(const Model& source) {
   for (Node& norm : model.graph.nodes) {
     if (norm.op != Op::BatchNormalization) continue;
     Node* product = maker_of(model.graph, norm.inputs[0]);
-    if (product == nullptr || (product->op != Op::Conv && product->op != Op::Gemm) || reader_count(model.graph, norm.inputs[0]) != 1) continue;
+    if (product == nullptr || (product->op != Op::Conv && product->op != Op::Gemm) || reader_count(model.graph, norm.inputs[0]) != 1)
+      continue;
     const ChannelAffine affine = affine_of(model, norm);
     if (std::holds_alternative<FloatTensor>(model.weights.find(product->inputs[1])->second)) {
       fold_into_weights(model, *product, norm, affine);

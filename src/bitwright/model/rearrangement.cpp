@@ -23,15 +23,15 @@ std::vector<std::size_t> transposed_axes(const Node& node, std::size_t rank) {
   for (const std::int64_t axis : axes) {
     const bool is_inside = axis >= 0 && axis < static_cast<std::int64_t>(rank);
     if (axes.size() != rank || !is_inside || seen[static_cast<std::size_t>(axis)]) {
-      fail(ErrorCode::invalid_input, "node \"{}\": attribute \"perm\" is no permutation (found {}, need each of {} axes once); {}", node.name,
-           Shape(axes).to_string(), rank, "check the graph.");
+      fail(ErrorCode::invalid_input, "node \"{}\": attribute \"perm\" is no permutation (found [{}], need each of {} axes once); {}",
+           node.name, fmt::join(axes, ", "), rank, "check the graph.");
     }
     seen[static_cast<std::size_t>(axis)] = true;
     result.push_back(static_cast<std::size_t>(axis));
   }
   if (result.size() != rank) {
-    fail(ErrorCode::invalid_input, "node \"{}\": attribute \"perm\" is no permutation (found [], need each of {} axes once); check the graph.",
-         node.name, rank);
+    fail(ErrorCode::invalid_input,
+         "node \"{}\": attribute \"perm\" is no permutation (found [], need each of {} axes once); check the graph.", node.name, rank);
   }
   return result;
 }
@@ -59,8 +59,9 @@ Shape reshaped(const Node& node, const Shape& src) {
     }
     // `known` stays at most `count`, so nothing here leaves int64.
     if (dims[axis] < 1 || dims[axis] > count / known) {
-      fail(ErrorCode::invalid_input, "node \"{}\": attribute \"shape\" does not fit (found {}, need the {} elements of {}); check the graph.",
-           node.name, wanted, count, src.to_string());
+      fail(ErrorCode::invalid_input,
+           "node \"{}\": attribute \"shape\" does not fit (found {}, need the {} elements of {}); check the graph.", node.name, wanted,
+           count, src.to_string());
     }
     known *= dims[axis];
   }
@@ -80,8 +81,8 @@ std::vector<std::int64_t> gathered_indices(const Node& node, std::int64_t extent
   }
   for (std::int64_t& index : indices) {
     if (index < -extent || index >= extent) {
-      fail(ErrorCode::invalid_input, "node \"{}\": an index is outside the axis (found {}, need {} to {}); check the graph.", node.name, index,
-           -extent, extent - 1);
+      fail(ErrorCode::invalid_input, "node \"{}\": an index is outside the axis (found {}, need {} to {}); check the graph.", node.name,
+           index, -extent, extent - 1);
     }
     if (index < 0) index += extent;
   }

@@ -18,10 +18,9 @@ namespace bitwright {
 /// Throws: `Error(invalid_input)` when `perm` is no permutation of the axes.
 [[nodiscard]] std::vector<std::size_t> transposed_axes(const Node& node, std::size_t rank);
 
-/// Reshape: the shape that `shape` asks for: 0 copies the source's extent, one -1 takes what is left. The first extent is the batch's and so
-/// must be 0 or -1.
-/// Throws: `Error(invalid_input)`: no `shape`, a 0 beyond the source's axes, two -1, a number of elements that differs; `Error(unsupported)`:
-/// a fixed first extent, an `allowzero` other than 0.
+/// Reshape: the shape that `shape` asks for: 0 copies the source's extent, one -1 takes what is left. The first extent is the batch's and
+/// so must be 0 or -1. Throws: `Error(invalid_input)`: no `shape`, a 0 beyond the source's axes, two -1, a number of elements that differs;
+/// `Error(unsupported)`: a fixed first extent, an `allowzero` other than 0.
 [[nodiscard]] Shape reshaped(const Node& node, const Shape& src);
 
 /// Gather: the `indices` along `axis`, brought to [0, extent).

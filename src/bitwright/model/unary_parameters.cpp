@@ -27,8 +27,8 @@ UnaryParameters unary_parameters(const Node& node) {
     case Op::Gelu: {
       const std::string approximate = node.string_attribute("approximate", "none");
       if (approximate != "none" && approximate != "tanh") {
-        fail(ErrorCode::unsupported, "node \"{}\": this approximation of Gelu is not supported (found {}, need none or tanh); {}", node.name,
-             approximate, "rewrite the node.");
+        fail(ErrorCode::unsupported, "node \"{}\": this approximation of Gelu is not supported (found {}, need none or tanh); {}",
+             node.name, approximate, "rewrite the node.");
       }
       if (approximate == "tanh") parameters.approximation = UnaryParameters::Approximation::tanh;
       break;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bitwright/core/shape.h"
+#include "bitwright/runtime/parallel_for.h"
 
 #include <array>
 #include <cstdint>
@@ -19,8 +20,7 @@ class BroadcastLoop {
   /// dst[i] = function(a[..], b[..]) for every element, on `threads` threads.
   template <typename Function>
   void run(const float* a, const float* b, float* dst, int threads, Function function) const noexcept {
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (std::int64_t row = 0; row < rows_; ++row) {
+    parallel_for(threads, rows_, [=, this](std::int64_t row) {
       std::int64_t rest = row;
       const float* x = a;
       const float* y = b;
@@ -31,7 +31,7 @@ class BroadcastLoop {
         y += position * b_strides_[axis];
       }
       run_row(x, y, dst + row * inner_, function);
-    }
+    });
   }
 
  private:

@@ -64,8 +64,8 @@ class PlanBuilder {
   /// Finds the nodes that can be computed together with `node` (batch normalization, then residual, then Relu, as far as they are the only
   /// readers) and marks them as planned.
   [[nodiscard]] FusedTail fuse_tail(const Node& node);
-  /// For a MatMul by stored weights with `outputs` columns: a stored bias that is added along the last axis, then Relu, as far as they are the
-  /// only readers; the bias becomes `shift`.
+  /// For a MatMul by stored weights with `outputs` columns: a stored bias that is added along the last axis, then Relu, as far as they are
+  /// the only readers; the bias becomes `shift`.
   [[nodiscard]] FusedTail fuse_bias(const Node& node, std::int64_t outputs);
   /// For operators that fuse only a Relu: whether one follows; `output` becomes its output.
   [[nodiscard]] bool fuse_relu(const Node& node, std::string& output);

@@ -88,11 +88,13 @@ double power_bound(double x, double x_error, double y, double y_error) {
 }  // namespace
 
 RunningTensor reference_abs(const Node&, std::span<const RunningTensor* const> inputs, const Shape&) {
-  return unary(*inputs[0], [](double x) { return std::abs(x); }, [](double, double e, double) { return e; });
+  return unary(
+      *inputs[0], [](double x) { return std::abs(x); }, [](double, double e, double) { return e; });
 }
 
 RunningTensor reference_neg(const Node&, std::span<const RunningTensor* const> inputs, const Shape&) {
-  return unary(*inputs[0], [](double x) { return -x; }, [](double, double e, double) { return e; });
+  return unary(
+      *inputs[0], [](double x) { return -x; }, [](double, double e, double) { return e; });
 }
 
 RunningTensor reference_clip(const Node& node, std::span<const RunningTensor* const> inputs, const Shape&) {
@@ -124,12 +126,14 @@ RunningTensor reference_sigmoid(const Node&, std::span<const RunningTensor* cons
 }
 
 RunningTensor reference_tanh(const Node&, std::span<const RunningTensor* const> inputs, const Shape&) {
-  return unary(*inputs[0], [](double x) { return std::tanh(x); }, [](double, double e, double) { return e + kLibrary; });
+  return unary(
+      *inputs[0], [](double x) { return std::tanh(x); }, [](double, double e, double) { return e + kLibrary; });
 }
 
 RunningTensor reference_erf(const Node&, std::span<const RunningTensor* const> inputs, const Shape&) {
   constexpr double kSteepest = 1.13;  // 2 / sqrt(pi)
-  return unary(*inputs[0], [](double x) { return std::erf(x); }, [](double, double e, double) { return kSteepest * e + kLibrary; });
+  return unary(
+      *inputs[0], [](double x) { return std::erf(x); }, [](double, double e, double) { return kSteepest * e + kLibrary; });
 }
 
 RunningTensor reference_gelu(const Node& node, std::span<const RunningTensor* const> inputs, const Shape&) {

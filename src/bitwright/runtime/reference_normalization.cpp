@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kNormalizationRoundings = 8;
 constexpr double kUnknown = std::numeric_limits<double>::infinity();
 
-// One row of LayerNormalization: (R12).
+// One row of LayerNormalization: (R11).
 void normalize_row(const RunningTensor& src, const RunningTensor& scale, const RunningTensor* shift, double epsilon, std::int64_t first,
                    RunningTensor& dst) {
   const std::int64_t count = scale.shape.element_count();
@@ -106,7 +106,7 @@ RunningTensor reference_lrn(const Node& node, std::span<const RunningTensor* con
       squares_error += (2.0 * std::abs(src.value[j]) + src.inherited[j]) * src.inherited[j];
       squares_magnitude += src.magnitude[j] * src.magnitude[j];
     }
-    // (R13): the base of the power is at least the bias, and the power falls as it grows.
+    // (R12): the base of the power is at least the bias, and the power falls as it grows.
     const double base = bias + scale * squares;
     const double base_error = scale * squares_error + gamma(end - begin + 5) * (bias + scale * squares_magnitude);
     const double value = src.value[at(i)] * std::pow(base, -power);

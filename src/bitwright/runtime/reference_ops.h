@@ -28,7 +28,7 @@ struct RunningTensor {
 /// One operator by the slow obvious loops. `inputs[i]` is null where an optional input is left out; `output_shape` is inferred.
 using ReferenceFunction = RunningTensor (*)(const Node& node, std::span<const RunningTensor* const> inputs, const Shape& output_shape);
 
-#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, stored)                                           \
+#define BITWRIGHT_OP(Name, function, min_inputs, max_inputs, stored)                                               \
   [[nodiscard]] RunningTensor reference_##function(const Node& node, std::span<const RunningTensor* const> inputs, \
                                                    const Shape& output_shape);
 #include "bitwright/model/ops.inc"

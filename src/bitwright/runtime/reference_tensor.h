@@ -9,7 +9,7 @@
 
 namespace bitwright::running {
 
-// What the loops of the reference share: the arithmetic of the error bound (docs/runtime.md, R1 to R10).
+// What the loops of the reference share: the arithmetic of the error bound (docs/runtime.md, R1 to R12).
 
 /// Unit roundoff of float32, with double's own added for the reference's roundings (R3).
 inline constexpr double kUnit = 0x1p-24 + 0x1p-53;

@@ -55,7 +55,8 @@ StridedCopy::StridedCopy(std::vector<std::int64_t> counts, std::vector<std::int6
   for (const std::size_t axis : order) {
     if (counts[axis] == 1) continue;
     // An axis whose steps are whole turns of the next one is the same walk through memory.
-    if (!counts_.empty() && src_strides_.back() == counts[axis] * src_strides[axis] && dst_strides_.back() == counts[axis] * dst_strides[axis]) {
+    if (!counts_.empty() && src_strides_.back() == counts[axis] * src_strides[axis] &&
+        dst_strides_.back() == counts[axis] * dst_strides[axis]) {
       counts_.back() *= counts[axis];
       src_strides_.back() = src_strides[axis];
       dst_strides_.back() = dst_strides[axis];

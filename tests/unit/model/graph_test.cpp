@@ -39,10 +39,11 @@ TEST(Node, AttributesHaveDefaultsAndTypes) {
                [&] { (void)node.float_attribute("pads", 0.0F); });
 }
 
-TEST(InferShapes, EveryOperatorHasARuleAndTheExampleUsesThemAll) {
+TEST(InferShapes, EveryOperatorHasARuleAndTheExamplesUseThemAll) {
   const Model model = every_operator_model();
   std::set<Op> used;
   for (const Node& node : model.graph.nodes) used.insert(node.op);
+  for (const Node& node : test::every_newer_operator_model().graph.nodes) used.insert(node.op);
   EXPECT_EQ(used.size(), op_registry().size());
   const ShapeMap shapes = shapes_of(model, 5);
   const std::map<std::string, Shape> need = {
@@ -183,8 +184,35 @@ TEST(WeightInput, IsInputOneOfProductsOnly) {
   const Model model = every_operator_model();
   for (const Node& node : model.graph.nodes) {
     const bool multiplies = node.op == Op::Conv || node.op == Op::Gemm;
-    EXPECT_EQ(weight_input(node), multiplies ? std::optional(node.name + ".weight") : std::nullopt);
+    EXPECT_EQ(weight_input(model.graph, node), multiplies ? std::optional(node.name + ".weight") : std::nullopt);
   }
+}
+
+TEST(WeightInput, OfAMatMulIsWhatNothingComputes) {
+  Model model = test::every_newer_operator_model();
+  std::map<std::string, std::optional<std::string>> found;
+  for (const Node& node : model.graph.nodes) {
+    if (node.op == Op::MatMul) found[node.name] = weight_input(model.graph, node);
+  }
+  EXPECT_EQ(found, (std::map<std::string, std::optional<std::string>>{{"project", "project.weight"}, {"scores", std::nullopt}}));
+}
+
+TEST(InferShapes, SaysWhichInputsMayBeStored) {
+  const auto refuses = [](const std::string& message, const std::string& node, std::size_t input, const std::string& name) {
+    Model model = test::every_newer_operator_model();
+    for (Node& each : model.graph.nodes) {
+      if (each.name == node) each.inputs.at(input) = name;
+    }
+    expect_error(ErrorCode::unsupported, "newer-operators: " + message, [&] { (void)shapes_of(model, 1); });
+  };
+  refuses("node \"concat\": Concat of a constant is not supported (found weight \"slope\" as input 1); compute it beforehand.", "concat", 1,
+          "slope");
+  refuses("node \"project\": MatMul of a constant is not supported (found weight \"slope\" as input 0); compute it beforehand.", "project",
+          0, "slope");
+  refuses("node \"project\": weight \"slope\" of MatMul is not a matrix (found [4, 1, 1], need rank 2); rewrite the node.", "project", 1,
+          "slope");
+  refuses("node \"prelu\": input \"concat\" of PRelu is computed (need a weight); store it as a weight.", "prelu", 1, "concat");
+  refuses("node \"sub\": Sub of constants only is not supported (found weight \"one\"); compute it beforehand.", "sub", 1, "slope");
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ TEST(Weight, ShapeAndValuesOfEveryFormat) {
 TEST(Validate, AcceptsTheExamples) {
   for (const test::TinyCase& tiny : test::tiny_cases()) EXPECT_NO_THROW(validate(test::tiny_model(tiny.weight))) << tiny.name;
   EXPECT_NO_THROW(validate(test::every_operator_model()));
+  EXPECT_NO_THROW(validate(test::every_newer_operator_model()));
 }
 
 TEST(Validate, AFixedBatchIsCheckedAtThatBatch) {
@@ -99,6 +100,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(QuantizableWeights, AreInGraphOrderAndOnce) {
   EXPECT_THAT(quantizable_weights(test::every_operator_model().graph), testing::ElementsAre("conv.weight", "fc.weight"));
+  EXPECT_THAT(quantizable_weights(test::every_newer_operator_model().graph), testing::ElementsAre("project.weight"));
   Graph graph = float_tiny().graph;
   graph.nodes.push_back(graph.nodes[0]);
   EXPECT_THAT(quantizable_weights(graph), testing::ElementsAre("fc.weight"));

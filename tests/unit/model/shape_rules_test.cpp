@@ -161,11 +161,16 @@ TEST(PoolRules, PadsMustLeaveAPixelInTheWindow) {
                  "node \"n\": a pad is as large as the window (found pads 2 and 0, need less than 2); check the graph.", [&] {
                    (void)infer(node_of(op, {{"kernel_shape", Ints{2, 2}}, {"pads", Ints{2, 0, 0, 0}}}), {{1, 1, 4, 4}});
                  });
-    expect_error(ErrorCode::unsupported,
-                 "node \"n\": a dilated pooling window is not supported (found dilation 2, need 1); rewrite the node.", [&] {
-                   (void)infer(node_of(op, {{"kernel_shape", Ints{2, 2}}, {"dilations", Ints{1, 2}}}), {{1, 1, 4, 4}});
-                 });
   }
+  expect_error(ErrorCode::unsupported, "node \"n\": a dilated mean is not supported (found dilation 2, need 1); rewrite the node.", [] {
+    (void)infer(node_of(Op::AveragePool, {{"kernel_shape", Ints{2, 2}}, {"dilations", Ints{1, 2}}}), {{1, 1, 4, 4}});
+  });
+  const auto dilated = node_of(Op::MaxPool, {{"kernel_shape", Ints{2, 2}}, {"dilations", Ints{1, 3}}, {"pads", Ints{0, 1, 0, 1}}});
+  EXPECT_EQ(infer(dilated, {{1, 1, 4, 4}}), (Shape{1, 1, 3, 3}));
+  expect_error(ErrorCode::unsupported, "node \"n\": the dilation is larger than the image (found 3, need at most 2); rewrite the node.",
+               [&] {
+                 (void)infer(dilated, {{1, 1, 4, 2}});
+               });
   expect_error(
       ErrorCode::invalid_input, "node \"n\": attribute \"count_include_pad\" is out of range (found 2, need 0 or 1); check the graph.", [] {
         (void)infer(node_of(Op::AveragePool, {{"kernel_shape", Ints{2, 2}}, {"count_include_pad", std::int64_t{2}}}), {{1, 1, 4, 4}});
@@ -187,14 +192,6 @@ TEST(BatchNormalizationRule, WantsOneValuePerChannel) {
   expect_error(ErrorCode::invalid_input, "node \"n\": attribute \"epsilon\" is out of range (found -1, need 0 or more); check the graph.",
                [] {
                  (void)infer(node_of(Op::BatchNormalization, {{"epsilon", -1.0F}}, 5), {{2, 3}, {3}, {3}, {3}, {3}});
-               });
-}
-
-TEST(AddRule, RefusesBroadcasting) {
-  EXPECT_EQ(infer(node_of(Op::Add, {}, 2), {{2, 3}, {2, 3}}), (Shape{2, 3}));
-  expect_error(ErrorCode::invalid_input,
-               "node \"n\": inputs \"x0\" and \"x1\" differ in shape (found [2, 3] and [1, 3], need equal shapes); check the graph.", [] {
-                 (void)infer(node_of(Op::Add, {}, 2), {{2, 3}, {1, 3}});
                });
 }
 
@@ -226,9 +223,17 @@ TEST(PadRule, AddsBothSides) {
                "node \"n\": attribute \"pads\" has the wrong number of values (found 2, need 8); check the graph.", [] {
                  (void)infer(node_of(Op::Pad, {{"pads", Ints{1, 1}}}), {{1, 8, 5, 5}});
                });
-  expect_error(ErrorCode::unsupported, "node \"n\": this padding mode is not supported (found reflect, need constant); rewrite the node.",
-               [] {
-                 (void)infer(node_of(Op::Pad, {{"pads", Ints{0, 0}}, {"mode", std::string("reflect")}}), {{4}});
+  const auto padded = [](const char* mode, Ints pads) {
+    return node_of(Op::Pad, {{"pads", std::move(pads)}, {"mode", std::string(mode)}});
+  };
+  EXPECT_EQ(infer(padded("reflect", {3, 1}), {{4}}), Shape{8});
+  EXPECT_EQ(infer(padded("edge", {5, 7}), {{4}}), Shape{16});
+  expect_error(ErrorCode::unsupported, "node \"n\": this pad is not supported (found 4, need 0 to 3); use Slice to crop.", [&] {
+    (void)infer(padded("reflect", {0, 4}), {{4}});
+  });
+  expect_error(ErrorCode::unsupported,
+               "node \"n\": this padding mode is not supported (found wrap, need constant, reflect or edge); rewrite the node.", [&] {
+                 (void)infer(padded("wrap", {0, 0}), {{4}});
                });
   expect_error(ErrorCode::unsupported, "node \"n\": this pad is not supported (found -1, need 0 to 2147483647); use Slice to crop.", [] {
     (void)infer(node_of(Op::Pad, {{"pads", Ints{-1, 0}}}), {{4}});

@@ -242,7 +242,7 @@ TEST(Session, RefusesWhatItCannotExecute) {
     test::GraphMaker maker(Shape{2});
     maker.node(Op::Relu, {maker.weight("c", Shape{2})});  // nobody reads it, but it is there
     expect_error(ErrorCode::unsupported,
-                 "node \"Relu0\": input 0 is a weight (found \"c0\", need a value that the graph computes); rewrite the node.",
+                 "small: node \"Relu0\": Relu of a constant is not supported (found weight \"c0\" as input 0); compute it beforehand.",
                  [&] { Session{std::move(maker).finish(maker.node(Op::Relu, {"input"}))}; });
   }
 }

@@ -53,8 +53,9 @@ std::vector<Shape> infer_sub(const Node& node, std::span<const Shape> inputs) { 
 std::vector<Shape> infer_p_relu(const Node& node, std::span<const Shape> inputs) {
   std::vector<Shape> shapes = infer_binary(node, inputs);
   if (shapes[0] != inputs[0]) {
-    fail(ErrorCode::invalid_input, "node \"{}\": slope \"{}\" does not broadcast to its input (found {}, need at most {}); check the graph.",
-         node.name, node.inputs[1], inputs[1].to_string(), inputs[0].to_string());
+    fail(ErrorCode::invalid_input,
+         "node \"{}\": slope \"{}\" does not broadcast to its input (found {}, need at most {}); check the graph.", node.name,
+         node.inputs[1], inputs[1].to_string(), inputs[0].to_string());
   }
   return shapes;
 }

@@ -12,9 +12,7 @@ std::vector<Shape> infer_mat_mul(const Node& node, std::span<const Shape> inputs
   shape_checks::require_rank_at_least(node, 1, inputs[1], 2);
   const Shape& a = inputs[0];
   const Shape& b = inputs[1];
-  const auto leading = [](const Shape& shape) {
-    return Shape(std::vector<std::int64_t>(shape.dims().begin(), shape.dims().end() - 2));
-  };
+  const auto leading = [](const Shape& shape) { return Shape(std::vector<std::int64_t>(shape.dims().begin(), shape.dims().end() - 2)); };
   const std::optional<Shape> batch = broadcast_shape(leading(a), leading(b));
   if (!batch || a[a.rank() - 1] != b[b.rank() - 2]) {
     fail(ErrorCode::invalid_input,

@@ -12,8 +12,8 @@ std::vector<Shape> infer_layer_normalization(const Node& node, std::span<const S
   require_int_attribute(node, "stash_type", 1, 1);
   const float epsilon = node.float_attribute("epsilon", 1e-5F);
   if (!(epsilon > 0.0F)) {
-    fail(ErrorCode::invalid_input, "node \"{}\": attribute \"epsilon\" is out of range (found {}, need above 0); check the graph.", node.name,
-         epsilon);
+    fail(ErrorCode::invalid_input, "node \"{}\": attribute \"epsilon\" is out of range (found {}, need above 0); check the graph.",
+         node.name, epsilon);
   }
   const Shape& src = inputs[0];
   require_rank_at_least(node, 0, src, 2);
@@ -35,8 +35,8 @@ std::vector<Shape> infer_lrn(const Node& node, std::span<const Shape> inputs) {
   require_rank(node, 0, inputs[0], 4);
   const std::int64_t size = node.int_attribute("size", 0);
   if (size < 1) {
-    fail(ErrorCode::invalid_input, "node \"{}\": attribute \"size\" is out of range (found {}, need 1 or more); check the graph.", node.name,
-         size);
+    fail(ErrorCode::invalid_input, "node \"{}\": attribute \"size\" is out of range (found {}, need 1 or more); check the graph.",
+         node.name, size);
   }
   if (!(node.float_attribute("alpha", 1e-4F) >= 0.0F) || !(node.float_attribute("beta", 0.75F) >= 0.0F) ||
       !(node.float_attribute("bias", 1.0F) > 0.0F)) {
@@ -52,8 +52,8 @@ std::vector<Shape> infer_reduce_mean(const Node& node, std::span<const Shape> in
   const Shape& src = inputs[0];
   const std::int64_t keeps_axes = node.int_attribute("keepdims", 1);
   if (keeps_axes != 0 && keeps_axes != 1) {
-    fail(ErrorCode::invalid_input, "node \"{}\": attribute \"keepdims\" is out of range (found {}, need 0 or 1); check the graph.", node.name,
-         keeps_axes);
+    fail(ErrorCode::invalid_input, "node \"{}\": attribute \"keepdims\" is out of range (found {}, need 0 or 1); check the graph.",
+         node.name, keeps_axes);
   }
   const std::vector<bool> is_reduced = reduced_axes(node, src.rank());
   std::vector<std::int64_t> dims;

@@ -30,8 +30,8 @@ std::vector<Shape> infer_pad(const Node& node, std::span<const Shape> inputs) {
   shape_checks::allow_attributes(node, {"mode", "pads", "value"});
   const std::string mode = node.string_attribute("mode", "constant");
   if (mode != "constant" && mode != "reflect" && mode != "edge") {
-    fail(ErrorCode::unsupported, "node \"{}\": this padding mode is not supported (found {}, need constant, reflect or edge); {}", node.name,
-         mode, "rewrite the node.");
+    fail(ErrorCode::unsupported, "node \"{}\": this padding mode is not supported (found {}, need constant, reflect or edge); {}",
+         node.name, mode, "rewrite the node.");
   }
   (void)node.float_attribute("value", 0.0F);
   const Shape& src = inputs[0];
@@ -45,8 +45,8 @@ std::vector<Shape> infer_pad(const Node& node, std::span<const Shape> inputs) {
     // A reflection has nothing to show beyond the opposite border.
     const std::int64_t most = mode == "reflect" ? src[i % src.rank()] - 1 : limits::kMaxExtent;
     if (pads[i] < 0 || pads[i] > most) {
-      fail(ErrorCode::unsupported, "node \"{}\": this pad is not supported (found {}, need 0 to {}); use Slice to crop.", node.name, pads[i],
-           most);
+      fail(ErrorCode::unsupported, "node \"{}\": this pad is not supported (found {}, need 0 to {}); use Slice to crop.", node.name,
+           pads[i], most);
     }
     dims[i % src.rank()] += pads[i];
   }

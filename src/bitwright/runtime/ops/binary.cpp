@@ -43,7 +43,8 @@ std::vector<std::string> try_onednn(PlanBuilder& builder, const Node& node, dnnl
   const dnnl::binary::desc desc(algorithm, a.desc, b_desc, a.desc);
   // The reference kernel computes an offset for every element: slower than a loop of ours.
   const dnnl::binary::primitive_desc plain(desc, strict_attributes(), cpu_engine(), /*allow_empty=*/true);
-  if (!plain || std::string_view(plain.impl_info_str()).starts_with("ref")) return {"onednn:binary: it has no fast kernel for these shapes"};
+  if (!plain || std::string_view(plain.impl_info_str()).starts_with("ref"))
+    return {"onednn:binary: it has no fast kernel for these shapes"};
 
   std::string output;
   dnnl::primitive_attr attributes = strict_attributes();

@@ -3,6 +3,7 @@
 
 #include "bitwright/model/unary_parameters.h"
 #include "bitwright/runtime/ops/plan_ops.h"
+#include "bitwright/runtime/parallel_for.h"
 
 #include <algorithm>
 #include <cmath>
@@ -21,8 +22,7 @@ void plan_loop(PlanBuilder& builder, const Node& node, const char* name, const F
                    [function, count = shape.element_count(), threads = builder.threads()](std::span<float* const> buffers) {
                      const float* x = buffers[0];
                      float* y = buffers[1];
-#pragma omp parallel for num_threads(threads) schedule(static)
-                     for (std::int64_t i = 0; i < count; ++i) y[i] = function(x[i]);
+                     parallel_for(threads, count, [&](std::int64_t i) { y[i] = function(x[i]); });
                    });
 }
 

@@ -60,7 +60,8 @@ void plan_stored(PlanBuilder& builder, const Node& node) {
   builder.report(node, std::string("onednn:inner_product:") + chosen.impl_info_str(), std::move(refusals));
   // The stored matrix has one row per input; seen with its strides exchanged it is Gemm's.
   const dnnl::memory::desc stored(weight.dims(), dnnl::memory::data_type::f32, {1, outputs});
-  const dnnl::memory weights = builder.constant(constant_key(node, "weight"), builder.weight_floats(node, 1), stored, chosen.weights_desc());
+  const dnnl::memory weights =
+      builder.constant(constant_key(node, "weight"), builder.weight_floats(node, 1), stored, chosen.weights_desc());
   const dnnl::memory bias = builder.constant(constant_key(node, "bias"), bias_of(tail, outputs), bias_desc, bias_desc);
   const PlannedValue dst = builder.make_value(tail.output, plain_desc(builder.shape(tail.output)));
   builder.add_primitive(dnnl::inner_product_forward(chosen), chosen.scratchpad_desc(),

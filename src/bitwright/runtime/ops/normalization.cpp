@@ -2,9 +2,11 @@
 #include "bitwright/model/rearrangement.h"
 #include "bitwright/runtime/ops/plan_ops.h"
 #include "bitwright/runtime/ops/product.h"
+#include "bitwright/runtime/parallel_for.h"
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 namespace bitwright {
 namespace {
@@ -19,8 +21,7 @@ void plan_even_lrn(PlanBuilder& builder, const Node& node, std::int64_t size, fl
     const std::int64_t channels = shape[1];
     const std::int64_t pixels = shape[2] * shape[3];
     const float scale = alpha / static_cast<float>(size);
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (std::int64_t plane = 0; plane < shape[0] * channels; ++plane) {
+    parallel_for(threads, shape[0] * channels, [=](std::int64_t plane) {
       const std::int64_t c = plane % channels;
       const std::int64_t begin = std::max<std::int64_t>(0, c - (size - 1) / 2);
       const std::int64_t end = std::min(channels, c + size / 2 + 1);
@@ -30,32 +31,51 @@ void plan_even_lrn(PlanBuilder& builder, const Node& node, std::int64_t size, fl
         for (std::int64_t other = begin; other < end; ++other) squares += image[other * pixels + i] * image[other * pixels + i];
         buffers[1][plane * pixels + i] = image[c * pixels + i] * std::pow(bias + scale * squares, -beta);
       }
-    }
+    });
   });
+}
+
+void normalize_row(const float* x, const float* scale, const float* shift, float epsilon, std::int64_t count, float* y) noexcept {
+  const auto n = static_cast<float>(count);
+  float sum = 0.0F;
+#pragma omp simd reduction(+ : sum)
+  for (std::int64_t i = 0; i < count; ++i) sum += x[i];
+  const float mean = sum / n;
+  float squares = 0.0F;
+#pragma omp simd reduction(+ : squares)
+  for (std::int64_t i = 0; i < count; ++i) squares += (x[i] - mean) * (x[i] - mean);
+  const float factor = 1.0F / std::sqrt(squares / n + epsilon);
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) y[i] = (x[i] - mean) * factor * scale[i] + shift[i];
 }
 
 }  // namespace
 
+// A loop of ours: oneDNN's takes memory in every run.
 void plan_layer_normalization(PlanBuilder& builder, const Node& node) {
   const PlannedValue src = builder.plain_value(node, 0);
   const Shape& shape = builder.shape(node.inputs[0]);
-  std::vector<float> scale_shift = builder.weight_floats(node, 1);
-  const auto count = static_cast<std::int64_t>(scale_shift.size());
-  std::vector<float> shift = builder.weight_floats(node, 2);
-  shift.resize(scale_shift.size(), 0.0F);
-  scale_shift.insert(scale_shift.end(), shift.begin(), shift.end());
-
-  const dnnl::memory::desc rows = plain_desc(Shape{shape.element_count() / count, count});
-  const dnnl::layer_normalization_forward::primitive_desc chosen(
-      {dnnl::prop_kind::forward_inference, rows, node.float_attribute("epsilon", 1e-5F), dnnl::normalization_flags::use_scale_shift},
-      strict_attributes(), cpu_engine());
+  struct Parameters {
+    std::vector<float> scale;
+    std::vector<float> shift;
+    float epsilon;
+  };
+  const auto parameters = std::make_shared<Parameters>();
+  parameters->scale = builder.weight_floats(node, 1);
+  parameters->shift = builder.weight_floats(node, 2);
+  parameters->shift.resize(parameters->scale.size(), 0.0F);
+  parameters->epsilon = node.float_attribute("epsilon", 1e-5F);
+  const auto count = static_cast<std::int64_t>(parameters->scale.size());
   const PlannedValue dst = builder.make_value(node.outputs.front(), plain_desc(shape));
-  builder.report(node, std::string("onednn:layer_normalization:") + chosen.impl_info_str());
-  const dnnl::memory::desc two_rows = plain_desc(Shape{2, count});
-  const dnnl::memory weights = builder.constant(constant_key(node, "scale_shift"), scale_shift, two_rows, two_rows);
-  builder.add_primitive(dnnl::layer_normalization_forward(chosen), chosen.scratchpad_desc(),
-                        {reads(DNNL_ARG_SRC, {.desc = rows, .buffer = src.buffer}), constant_argument(DNNL_ARG_SCALE_SHIFT, weights),
-                         writes(DNNL_ARG_DST, {.desc = rows, .buffer = dst.buffer})});
+  builder.report(node, "loop:layer_normalization");
+  builder.add_loop({src.buffer}, {dst.buffer},
+                   [parameters, count, rows = shape.element_count() / count, threads = builder.threads()](std::span<float* const> buffers) {
+                     const float* scale = parameters->scale.data();
+                     const float* shift = parameters->shift.data();
+                     parallel_for(threads, rows, [=, epsilon = parameters->epsilon](std::int64_t row) {
+                       normalize_row(buffers[0] + row * count, scale, shift, epsilon, count, buffers[1] + row * count);
+                     });
+                   });
 }
 
 void plan_lrn(PlanBuilder& builder, const Node& node) {

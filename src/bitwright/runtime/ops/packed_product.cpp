@@ -59,7 +59,7 @@ void add_packed_product(PlanBuilder& builder, const Node& node, const PackedChoi
   const std::int64_t parts = std::clamp<std::int64_t>(blocks / kLeastBlocksPerThread, 1, threads);
 
   const auto multiply = [packed = weights, epilogue, kernel, batch = rows, depth = inputs, width = outputs](std::span<float* const> buffers,
-                                                                                                          GemvBlockRange range) {
+                                                                                                            GemvBlockRange range) {
     const float* x = buffers.front();
     float* y = buffers.back();
     kernel(packed->view(), epilogue.scale.empty() ? epilogue.bias.data() : nullptr, {.values = x, .batch = batch, .stride = depth},

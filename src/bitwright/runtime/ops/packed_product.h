@@ -28,9 +28,8 @@ struct PackedProduct {
   std::int64_t outputs = 0;
 };
 
-/// Adds the product as a step that makes the value `tail.output`, row-major: relu(tail.scale * x + bias + residual). `src` is row-major, and
-/// `bias` has the tail's scale and shift in it already.
-/// Requires: `choice` has a kernel.
+/// Adds the product as a step that makes the value `tail.output`, row-major: relu(tail.scale * x + bias + residual). `src` is row-major,
+/// and `bias` has the tail's scale and shift in it already. Requires: `choice` has a kernel.
 void add_packed_product(PlanBuilder& builder, const Node& node, const PackedChoice& choice, const PackedProduct& product,
                         const PlannedValue& src, const FusedTail& tail, std::vector<float> bias);
 

@@ -130,7 +130,8 @@ void plan_max_pool(PlanBuilder& builder, const Node& node) {
   const bool is_padded = window.pads_begin != std::array<std::int64_t, 2>{} || window.pads_end != std::array<std::int64_t, 2>{} ||
                          overhangs(window, src, builder.shape(node.outputs.front()));
   const bool is_planar = builder.value(node, 0).desc == plain_desc(src);
-  if (is_planar && !is_padded && !is_dilated(window) && src[0] <= kMaxPlanarBatch && builder.threads() == 1) return plan_planar_max(builder, node, window);
+  if (is_planar && !is_padded && !is_dilated(window) && src[0] <= kMaxPlanarBatch && builder.threads() == 1)
+    return plan_planar_max(builder, node, window);
   plan_pool(builder, node, window, dnnl::algorithm::pooling_max);
 }
 

@@ -70,7 +70,8 @@ std::vector<std::string> try_onednn_concat(PlanBuilder& builder, const Node& nod
   }
   const dnnl::concat::primitive_desc chosen(static_cast<int>(axis), descs, cpu_engine(), strict_attributes());
   // Its other kernel reorders every source on its own.
-  if (!std::string_view(chosen.impl_info_str()).starts_with("simple")) return {"onednn:concat: blocks do not join, this kernel copies them"};
+  if (!std::string_view(chosen.impl_info_str()).starts_with("simple"))
+    return {"onednn:concat: blocks do not join, this kernel copies them"};
   const PlannedValue dst = builder.make_value(node.outputs.front(), chosen.dst_desc());
   arguments.push_back(writes(DNNL_ARG_DST, dst));
   builder.report(node, std::string("onednn:concat:") + chosen.impl_info_str());
@@ -132,7 +133,8 @@ void plan_concat(PlanBuilder& builder, const Node& node) {
   std::int64_t position = 0;
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const Shape& shape = builder.shape(node.inputs[i]);
-    parts->push_back({.copy = StridedCopy(shape.dims(), *strides_of(sources[i].desc), dst_strides), .offset = position * dst_strides[axis]});
+    parts->push_back(
+        {.copy = StridedCopy(shape.dims(), *strides_of(sources[i].desc), dst_strides), .offset = position * dst_strides[axis]});
     position += shape[axis];
   }
   builder.report(node, "loop:concat", std::move(refusals));

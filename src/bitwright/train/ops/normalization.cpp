@@ -27,7 +27,8 @@ at::Tensor forward_lrn(const Node& node, std::span<const at::Tensor> inputs, con
   const at::Tensor squares = (src * src).unsqueeze(1);
   const at::Tensor padded = at::constant_pad_nd(squares, {0, 0, 0, 0, (size - 1) / 2, size / 2});
   const at::Tensor mean = at::avg_pool3d(padded, {size, 1, 1}, {1, 1, 1}).squeeze(1);
-  return src * at::pow(mean * node.float_attribute("alpha", 1e-4F) + node.float_attribute("bias", 1.0F), -node.float_attribute("beta", 0.75F));
+  return src *
+         at::pow(mean * node.float_attribute("alpha", 1e-4F) + node.float_attribute("bias", 1.0F), -node.float_attribute("beta", 0.75F));
 }
 
 at::Tensor forward_reduce_mean(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {

@@ -57,7 +57,8 @@ at::Tensor forward_concat(const Node& node, std::span<const at::Tensor> inputs, 
 
 at::Tensor forward_transpose(const Node& node, std::span<const at::Tensor> inputs, const ForwardContext&) {
   std::vector<std::int64_t> axes;
-  for (const std::size_t axis : transposed_axes(node, static_cast<std::size_t>(inputs[0].dim()))) axes.push_back(static_cast<std::int64_t>(axis));
+  for (const std::size_t axis : transposed_axes(node, static_cast<std::size_t>(inputs[0].dim())))
+    axes.push_back(static_cast<std::int64_t>(axis));
   return inputs[0].permute(axes);
 }
 
