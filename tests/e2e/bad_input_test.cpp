@@ -164,7 +164,7 @@ const std::vector<BadInput>& rows() {
          return Arguments{"import", "net.onnx", "-o", "net.bw"};
        },
        kBadFile,
-       ": net.onnx: not a whole ONNX file (a field is longer than what is left at byte 9); it is damaged or no ONNX file, get it again."},
+       ": net.onnx: not a whole ONNX file (a field is longer than what is left at byte 5); it is damaged or no ONNX file, get it again."},
       {"OnnxOperatorUnknown",
        [](const fs::path& folder) {
          std::string file = read_bytes(fs::path(BITWRIGHT_SOURCE_DIR) / "tests/fuzz/corpus/onnx_import/shapes.onnx");
@@ -223,7 +223,7 @@ const std::vector<BadInput>& rows() {
       {"OutputFolderMissing", export_small("absent/out.bw"), kIo,
        ": absent/out.bw: cannot write the file (No such file or directory); make the folder first."},
       {"OutputOfUnknownKind", export_small("out.gguf"), kUsage,
-       ": out.gguf: cannot export to this kind of file (found ending \".gguf\", need .safetensors or .bw); choose another name."},
+       ": out.gguf: cannot export to this kind of file (found ending \".gguf\", need .safetensors, .bw or .onnx); choose another name."},
       // Images and runs.
       {"NotAnImage",
        [](const fs::path& folder) {

@@ -17,10 +17,9 @@ using ::testing::HasSubstr;
 
 class OnnxTest : public TempFolderTest {
  protected:
-  [[nodiscard]] std::string run(std::vector<std::string> arguments) const {
+  std::string run(std::vector<std::string> arguments) const {
     const ProcessResult result = bitwright(std::move(arguments), {.working_folder = folder()});
     EXPECT_EQ(result.exit_code, 0) << result.err;
-    EXPECT_EQ(result.err, "");
     return result.out;
   }
 };

@@ -21,7 +21,13 @@ std::map<std::string, ModelReader, std::less<>>& readers() {
 
 }  // namespace
 
-void register_model_reader(std::string_view ending, ModelReader reader) { readers().insert_or_assign(std::string(ending), reader); }
+void register_model_reader(std::string_view ending, ModelReader reader) {
+  if (reader == nullptr) {
+    readers().erase(std::string(ending));
+  } else {
+    readers().insert_or_assign(std::string(ending), reader);
+  }
+}
 
 Model open_model(std::string_view source, std::uint64_t seed) {
   constexpr std::string_view kZoo = "zoo:";
@@ -42,7 +48,8 @@ Model open_model(std::string_view source, std::uint64_t seed) {
     if (source.ends_with(ending)) return reader(std::string(source));
     kinds += ", FILE" + ending;
   }
-  fail(ErrorCode::usage, "model \"{}\" is not something to open (need {}, zoo:NAME or zoo:NAME@FILE.safetensors); correct it.", source, kinds);
+  fail(ErrorCode::usage, "model \"{}\" is not something to open (need {}, zoo:NAME or zoo:NAME@FILE.safetensors); correct it.", source,
+       kinds);
 }
 
 }  // namespace bitwright

@@ -12,8 +12,8 @@ namespace bitwright {
 /// Reads a model from a file of another kind.
 using ModelReader = Model (*)(const std::filesystem::path& path);
 
-/// Makes `open_model` take files with this ending, e.g. `.onnx`: a program says once, before anything is opened, which layers above this one
-/// read models. A second reader for the same ending replaces the first.
+/// Makes `open_model` take files with this ending, e.g. `.onnx`: a program says once, before anything is opened, which layers above this
+/// one read models. A second reader for the same ending replaces the first, none takes it away.
 void register_model_reader(std::string_view ending, ModelReader reader);
 
 /// Opens what a user may write for MODEL: `net.bw`, `zoo:NAME` / `zoo:NAME@weights.safetensors`, or a file with a registered ending.

@@ -448,6 +448,10 @@ void import_dequantize(Importer& importer, const NodeProto& node) {
     Importer::refuse(node, "by blocks is not supported; scale by tensor or by axis.");
   Dequantized result{
       .shape = importer.tensors().shape(**tensor), .type = (*tensor)->data_type, .codes = {}, .zero_points = {0}, .scales = {}, .axis = 0};
+  if (TensorBytes::is_float(result.type) || data_type_bits(result.type) > 32) {
+    Importer::refuse(
+        node, fmt::format("of {} is not supported (need integers of at most 32 bits); rewrite the node.", data_type_name(result.type)));
+  }
   result.codes = importer.tensors().integers(**tensor);
   const Constant scale = importer.constant(node, 1);
   result.scales = scale.floats;
@@ -465,6 +469,12 @@ void import_dequantize(Importer& importer, const NodeProto& node) {
   if (result.zero_points.size() != 1 && result.zero_points.size() != result.scales.size()) {
     fail(ErrorCode::invalid_input, "node {}: zero points and scales differ in number (found {} and {}); check the model.",
          Importer::node_text(node), result.zero_points.size(), result.scales.size());
+  }
+  for (const std::int64_t zero_point : result.zero_points) {
+    if (zero_point > limits::kMaxExtent || zero_point < -limits::kMaxExtent) {
+      fail(ErrorCode::invalid_input, "node {}: a zero point is out of range (found {}, need at most {}); check the model.",
+           Importer::node_text(node), zero_point, limits::kMaxExtent);
+    }
   }
   for (const float value : result.scales) {
     if (!std::isfinite(value) || value <= 0.0F) {

@@ -153,7 +153,9 @@ void import_transpose(Importer& importer, const NodeProto& node) {
   std::vector<std::int64_t> fallback(src.one.rank());
   std::iota(fallback.rbegin(), fallback.rend(), 0);
   std::vector<std::int64_t> perm = Importer::ints_attribute(node, "perm").value_or(fallback);
-  if (std::ranges::is_sorted(perm)) return importer.set_output(node, 0, src);
+  std::vector<std::int64_t> same(src.one.rank());
+  std::iota(same.begin(), same.end(), 0);
+  if (perm == same) return importer.set_output(node, 0, src);
   importer.emit(node, "Transpose", {src.name}, {{"perm", std::move(perm)}}, node.outputs.front());
 }
 

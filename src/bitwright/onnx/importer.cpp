@@ -142,6 +142,18 @@ void Importer::mark_needed() {
   }
 }
 
+void Importer::drop_unread_inputs() {
+  // By the file's names: a model's own name may be another.
+  for (const ValueInfo& input : file_.graph.inputs) {
+    const auto found = values_.find(input.name);
+    if (found == values_.end() || needed_names_.contains(input.name)) continue;
+    const auto* activation = std::get_if<Activation>(&found->second);
+    if (activation == nullptr || model_.graph.inputs.size() == 1) continue;
+    remark(fmt::format("input \"{}\" was read by no node; it is gone.", activation->name));
+    std::erase_if(model_.graph.inputs, [&](const GraphInput& one) { return one.name == activation->name; });
+  }
+}
+
 void Importer::check_inputs(const NodeProto& node, const std::set<std::string>& later) const {
   for (const std::string& input : node.inputs) {
     if (input.empty() || values_.contains(input)) continue;
@@ -458,6 +470,7 @@ Imported Importer::run() {
   for (const ValueInfo& input : file_.graph.inputs) taken_values_.insert(input.name);
   read_inputs();
   mark_needed();
+  drop_unread_inputs();
   const RecognizedWeights recognized = recognize_weights(file_, tensors_);
   for (const auto& [name, tensor] : recognized.weights) values_.insert_or_assign(name, tensor);
   std::set<std::string> later;

@@ -134,6 +134,7 @@ class Importer {
   void read_initializers();
   void read_metadata();
   void mark_needed();
+  void drop_unread_inputs();
   void import_node(const NodeProto& node);
   void check_inputs(const NodeProto& node, const std::set<std::string>& later) const;
   void refuse_missing() const;

@@ -109,7 +109,7 @@ std::optional<std::vector<std::int64_t>> read_packed_codes(const Constants& cons
 std::optional<std::vector<std::int64_t>> read_integers(const Constants& constants, const NumberFormat& format,
                                                        std::span<const std::byte> parameters) {
   const TensorProto* tensor = constants.get("integers");
-  if (tensor == nullptr) return std::nullopt;
+  if (tensor == nullptr || data_type_bits(tensor->data_type) > 32) return std::nullopt;
   TensorBytes bytes("integers", std::nullopt, {});
   std::vector<std::int64_t> codes = bytes.integers(*tensor);
   if (format.get_if<Ternary>() != nullptr) {

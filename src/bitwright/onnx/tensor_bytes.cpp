@@ -210,7 +210,18 @@ std::vector<std::int64_t> TensorBytes::integers(const TensorProto& tensor) {
     for (std::size_t i = 0; i < count; ++i) values[i] = nibble(i);
     return values;
   }
-  if (!tensor.has_raw && !tensor.is_external) return tensor.ints;
+  if (!tensor.has_raw && !tensor.is_external) {
+    const int bits = data_type_bits(type);
+    const bool is_signed = type == DataType::int8 || type == DataType::int16 || type == DataType::int32 || type == DataType::int64;
+    const std::int64_t low = !is_signed ? 0 : bits == 64 ? INT64_MIN : -(std::int64_t{1} << (bits - 1));
+    const std::int64_t high = bits == 64 ? INT64_MAX : (std::int64_t{1} << (is_signed ? bits - 1 : bits)) - 1;
+    for (const std::int64_t value : tensor.ints) {
+      if (value >= low && value <= high) continue;
+      fail(ErrorCode::invalid_input, "{} holds a value that its type can't (found {}, need {} to {} for {}); check the model.",
+           where(tensor), value, low, high, data_type_name(type));
+    }
+    return tensor.ints;
+  }
   const std::span<const std::byte> bytes = raw(tensor, std::ssize(values));
   switch (type) {
     case DataType::uint8:

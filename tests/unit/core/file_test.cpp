@@ -11,7 +11,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <sstream>
 #include <thread>
+#include <vector>
 
 namespace bitwright {
 namespace {
@@ -165,6 +168,33 @@ TEST_F(FileTest, MappedContentOutlivesAReplacement) {
   const MappedFile mapped(path);
   write_file_atomic(path, "other");
   EXPECT_EQ(static_cast<char>(mapped.bytes()[0]), 'h');
+}
+
+// Memory of this process that files back, from /proc/self/statm: pages of the map that were read and not given back.
+std::int64_t shared_pages() {
+  std::istringstream fields(read_text_file("/proc/self/statm"));
+  std::int64_t size = 0;
+  std::int64_t resident = 0;
+  std::int64_t shared = 0;
+  fields >> size >> resident >> shared;
+  return shared;
+}
+
+TEST(MappedFile, ReleasedPagesLeaveMemoryAndComeBack) {
+  const test::TempFolder folder;
+  const auto path = folder.path() / "large";
+  constexpr std::size_t kBytes = 16 << 20;
+  std::vector<std::byte> content(kBytes);
+  for (std::size_t i = 0; i < kBytes; ++i) content[i] = static_cast<std::byte>(i * 7 % 251);
+  write_file_atomic(path, content);
+  const MappedFile file(path);
+  ASSERT_TRUE(std::ranges::equal(file.bytes(), content));
+  const std::int64_t before = shared_pages();
+  file.release(file.bytes().subspan(1, kBytes - 2));
+  // All whole pages: 4096 of them at 4 KiB, less the two at the ends; at least half of that on any page size and with other threads about.
+  EXPECT_LT(shared_pages(), before - 2000);
+  file.release({});
+  EXPECT_TRUE(std::ranges::equal(file.bytes(), content));
 }
 
 }  // namespace

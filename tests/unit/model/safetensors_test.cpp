@@ -231,6 +231,21 @@ TEST(OpenModel, ReadsTheThreeForms) {
   EXPECT_EQ(open_model((folder / "net.bw").string()), other);
 }
 
+TEST(OpenModel, TakesWhatARegisteredReaderReads) {
+  register_model_reader(".test-model", [](const std::filesystem::path& path) {
+    Model model = build_zoo_model("gupta-mnist-cnn", 1);
+    model.notes["path"] = path.string();
+    return model;
+  });
+  EXPECT_EQ(open_model("a/net.test-model").notes.at("path"), "a/net.test-model");
+  const auto unknown = error_of([] { (void)open_model("net.pt"); });
+  ASSERT_TRUE(unknown);
+  EXPECT_EQ(
+      unknown->message(),
+      "model \"net.pt\" is not something to open (need FILE.bw, FILE.test-model, zoo:NAME or zoo:NAME@FILE.safetensors); correct it.");
+  register_model_reader(".test-model", nullptr);
+}
+
 TEST(OpenModel, RefusesOtherText) {
   for (const std::string text : {"resnet20", "net.onnx", "", "zoo"}) {
     expect_error(ErrorCode::usage,

@@ -173,6 +173,14 @@ TEST(OnnxImport, DropsIdentitiesAndDeadNodes) {
   EXPECT_EQ(model.graph.nodes[0].inputs, (std::vector<std::string>{"x"}));
 }
 
+TEST(OnnxImport, DropsInputsThatNobodyReads) {
+  onnx::ModelProto proto = onnx_graph(13, {0, 3}, {onnx_node("Relu", {"x"}, {"y"})});
+  proto.graph.inputs.push_back(test::onnx_value("unread", {0, 7}));
+  const Imported imported = import_proto(proto);
+  EXPECT_EQ(imported.model.graph.inputs.size(), 1U);
+  EXPECT_EQ(imported.remarks, (std::vector<std::string>{"input \"unread\" was read by no node; it is gone."}));
+}
+
 TEST(OnnxImport, SplitIsSlices) {
   onnx::ModelProto proto =
       onnx_graph(13, {0, 6}, {onnx_node("Split", {"x", "sizes"}, {"a", "b"}, {int_attribute("axis", 1)}), onnx_node("Relu", {"b"}, {"y"})},
@@ -330,6 +338,15 @@ TEST(OnnxImport, SaysWhatIsWrongWithATensor) {
   EXPECT_THAT(gemm(onnx_floats("w", {1 << 30, 1 << 30}, ramp(6))), HasSubstr("an extent out of range"));
   EXPECT_THAT(gemm(onnx_floats("w", {2, 3}, {1, 2, NAN, 4, 5, 6})), HasSubstr("weight \"w\" is not finite at index 2"));
   EXPECT_THAT(gemm(onnx::int64_tensor("w", {2, 3}, Ints(6))), HasSubstr("has a type that can't be a weight (found INT64"));
+  onnx::TensorProto list;
+  list.data_type = DataType::int8;
+  list.dims = {2, 3};
+  list.ints = {1, 2, 3, 4, 5, 300};
+  list.name = "q";
+  onnx::TensorBytes bytes("net.onnx", std::nullopt, {});
+  expect_error(ErrorCode::invalid_input,
+               "net.onnx: tensor \"q\" holds a value that its type can't (found 300, need -128 to 127 for INT8); check the model.",
+               [&] { (void)bytes.integers(list); });
   onnx::TensorProto text;
   text.data_type = DataType::text;
   text.dims = {2, 3};
