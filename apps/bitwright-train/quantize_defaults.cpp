@@ -18,7 +18,8 @@ std::span<const QuantizeDefaults> quantize_defaults() noexcept {
 void fill_budget(const QuantizeRequest& request, Recipe& recipe) {
   recipe.train.batch = request.is_cifar() ? 128 : 64;
   recipe.data.pad_crop = request.is_cifar() ? 4 : 0;
-  recipe.data.flip = request.is_cifar();
+  recipe.data.flip = request.is_cifar() || request.is_folder();
+  recipe.data.random_crop = request.is_folder() ? 0.08 : 0.0;
 }
 
 void fill_recipe(const QuantizeRequest& request, Recipe& recipe) {

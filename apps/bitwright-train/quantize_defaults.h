@@ -19,6 +19,7 @@ struct QuantizeRequest {
   std::vector<double> portions;
   std::optional<std::int64_t> epochs;
 
+  [[nodiscard]] bool is_folder() const { return data.starts_with("folder:"); }
   [[nodiscard]] bool is_cifar() const { return data.starts_with("cifar"); }
 };
 

@@ -117,16 +117,16 @@ const std::vector<BadInput>& rows() {
       {"EmptyDataSet", with_small_model({"eval", "net.bw", "--data", "synthetic:10:20:0:1"}), kBadFile,
        ": synthetic:10:20:0:1: the test split is empty (found 0 images, need at least 1); ask for more images."},
       {"UnknownDataSet", with_small_model({"eval", "net.bw", "--data", "mmist"}), kUsage,
-       ": mmist: no data set has this name (need one of mnist, fashion-mnist, cifar10, cifar100, synthetic:CLASSES:TRAIN:TEST:SEED); did "
-       "you "
-       "mean `mnist`?"},
+       ": mmist: no data set has this name (need one of mnist, fashion-mnist, cifar10, cifar100, synthetic:CLASSES:TRAIN:TEST:SEED, "
+       "folder:PATH@SIZE); "
+       "did you mean `mnist`?"},
       {"DataSetNotHere", with_small_model({"eval", "net.bw", "--data", "mnist"}), kIo,
        ": mnist: the data set is not on this computer (looked in {folder}/data/mnist, {folder}/shared/mnist); run `bitwright data get "
        "mnist`."},
       {"CheckOfADataSetNotHere", only({"data", "check", "mmist"}), kUsage,
-       ": mmist: no data set has this name (need one of mnist, fashion-mnist, cifar10, cifar100, synthetic:CLASSES:TRAIN:TEST:SEED); did "
-       "you "
-       "mean `mnist`?"},
+       ": mmist: no data set has this name (need one of mnist, fashion-mnist, cifar10, cifar100, synthetic:CLASSES:TRAIN:TEST:SEED, "
+       "folder:PATH@SIZE); "
+       "did you mean `mnist`?"},
       {"UnknownSplit", with_small_model({"eval", "net.bw", "--data", "synthetic:10:20:20:1", "--split", "dev"}), kUsage,
        ": dev: no split has this name (need train or test); write `train` or `test`."},
       {"ModelOfOtherImages", only({"eval", "zoo:resnet20", "--data", "synthetic:10:20:20:1"}), kUsage,

@@ -238,5 +238,28 @@ TEST_F(CliTest, DataCheckSaysNoWithExitCode1) {
   EXPECT_EQ(document.at("files").size(), 4U);
 }
 
+/// A gray picture of 40x32 pixels.
+std::string gray_picture(char brightness) { return "P5 40 32 255\n" + std::string(std::size_t{40} * 32, brightness); }
+
+TEST_F(CliTest, AFolderOfImagesIsADataSet) {
+  for (const char* split : {"train", "test"}) {
+    for (const char* label : {"cat", "dog"}) {
+      const fs::path place = folder() / "photos" / split / label;
+      fs::create_directories(place);
+      write_bytes(place / "1.pgm", gray_picture(label[0] == 'c' ? '0' : 'z'));
+    }
+  }
+  const std::string photos = "folder:" + (folder() / "photos").string() + "@28x1";
+  const json checked = run_json({"data", "check", photos});
+  EXPECT_EQ(checked.at("ok"), true);
+  EXPECT_EQ(checked.at("files").size(), 4U);
+  EXPECT_EQ(run_json({"eval", net(), "--data", photos}).at("images"), 2);
+  write_bytes(folder() / "photos/test/dog/2.png", "\x89PNG and no more");
+  const ProcessResult result = bitwright({"data", "check", photos});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.out, HasSubstr("test/dog/2.png"));
+  EXPECT_THAT(result.err, HasSubstr("1 of its 5 files are not ok; get them again or remove them."));
+}
+
 }  // namespace
 }  // namespace bitwright::test

@@ -72,9 +72,9 @@ const std::vector<BadInput>& rows() {
       {"PortionsNotEndingIn1", quantize_with({"--portions", "0.5,0.75"}), kUsage,
        ": recipe: method inq: portions must increase and end in 1 (found [0.5, 0.75]); e.g. portions = [0.5, 0.75, 0.875, 1.0]."},
       {"UnknownDataSet", only({"quantize", "zoo:lenet5", "--data", "mmist", "--method", "inq", "--run", "run"}), kUsage,
-       ": mmist: no data set has this name (need one of mnist, fashion-mnist, cifar10, cifar100, synthetic:CLASSES:TRAIN:TEST:SEED); did "
-       "you "
-       "mean `mnist`?"},
+       ": mmist: no data set has this name (need one of mnist, fashion-mnist, cifar10, cifar100, synthetic:CLASSES:TRAIN:TEST:SEED, "
+       "folder:PATH@SIZE); "
+       "did you mean `mnist`?"},
       {"EmptyDataSet", train_changed("synthetic:10:256:128:1", "synthetic:10:0:128:1"), kBadFile,
        ": synthetic:10:0:128:1: the train split is empty (found 0 images, need at least 1); ask for more images."},
       {"EmptyTestSplit", train_changed("synthetic:10:256:128:1", "synthetic:10:256:0:1"), kBadFile,

@@ -2,6 +2,7 @@
 #include "bitwright/core/error.h"
 #include "bitwright/data/dataset.h"
 #include "bitwright/data/fetch.h"
+#include "bitwright/data/image_folder.h"
 #include "commands/commands.h"
 
 #include <fmt/format.h>
@@ -28,6 +29,7 @@ void list_datasets(const DataOptions& options) {
     text += fmt::format("{:<14} {}\n{:<14} {}\n", entry.name, entry.description, "", place);
   }
   text += fmt::format("{:<14} {}\n", "synthetic:…", "synthetic:CLASSES:TRAIN:TEST:SEED, made in memory, no files");
+  text += fmt::format("{:<14} {}\n", "folder:…", "folder:PATH@SIZE, JPEG and PNG files: PATH/train/CLASS/*, PATH/test/CLASS/* (or val)");
   write_result(options.json ? document.dump(2) + "\n" : text);
 }
 
@@ -39,7 +41,8 @@ void get_dataset(const DataOptions& options) {
 }
 
 void check_files(const DataOptions& options) {
-  const std::vector<FileCheck> checks = check_dataset(options.name);
+  const bool is_folder = is_image_folder_name(options.name);
+  const std::vector<FileCheck> checks = is_folder ? check_image_folder(options.name) : check_dataset(options.name);
   nlohmann::ordered_json files = nlohmann::ordered_json::array();
   std::string text;
   std::size_t bad = 0;
@@ -51,8 +54,8 @@ void check_files(const DataOptions& options) {
   const nlohmann::ordered_json document = {{"name", options.name}, {"ok", bad == 0}, {"files", files}};
   write_result(options.json ? document.dump(2) + "\n" : text);
   if (bad > 0) {
-    fail(ErrorCode::check_failed, "data set \"{}\": {} of its {} files are not ok; run `bitwright data get {}`.", options.name, bad,
-         checks.size(), options.name);
+    fail(ErrorCode::check_failed, "data set \"{}\": {} of its {} files are not ok; {}.", options.name, bad, checks.size(),
+         is_folder ? "get them again or remove them" : fmt::format("run `bitwright data get {}`", options.name));
   }
 }
 

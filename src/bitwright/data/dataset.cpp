@@ -7,6 +7,8 @@
 #include "bitwright/data/dataset_folder.h"
 #include "bitwright/data/dataset_source.h"
 #include "bitwright/data/fetch.h"
+#include "bitwright/data/image_folder.h"
+#include "bitwright/data/image_region.h"
 #include "bitwright/data/sources/sources.h"
 #include "bitwright/data/synthetic.h"
 
@@ -35,6 +37,7 @@ std::vector<std::string> known_names() {
   std::vector<std::string> names;
   for (const DatasetEntry& entry : kRegistry) names.emplace_back(entry.name);
   names.emplace_back("synthetic:CLASSES:TRAIN:TEST:SEED");
+  names.emplace_back("folder:PATH@SIZE");
   return names;
 }
 
@@ -60,6 +63,20 @@ std::string with_commas(std::uint64_t number) {
 
 }  // namespace
 
+int Dataset::read_random_crop(std::int64_t index, double min_area, const Rng& draws, std::int64_t sample,
+                              std::span<std::uint8_t> pixels) const {
+  const Shape& shape = image_shape();
+  const int label = read(index, pixels);
+  const Region region = random_region(shape[2], shape[1], min_area, draws, sample);
+  // The channels lie one behind the other: each is an image of its own to the scaler.
+  const auto plane = static_cast<std::size_t>(shape[1] * shape[2]);
+  for (std::size_t channel = 0; channel < static_cast<std::size_t>(shape[0]); ++channel) {
+    const std::span<std::uint8_t> dst = pixels.subspan(channel * plane, plane);
+    resample({shape[2], shape[1], 1, {dst.begin(), dst.end()}}, region, {1, shape[1], shape[2]}, dst);
+  }
+  return label;
+}
+
 Split parse_split(std::string_view name) {
   if (name == "train") return Split::train;
   if (name == "test") return Split::test;
@@ -81,6 +98,7 @@ const DatasetFile& dataset_file(const DatasetSource& source, std::string_view fi
 
 std::unique_ptr<Dataset> open_dataset(std::string_view name, Split split) {
   if (is_synthetic_name(name)) return make_synthetic(name, split);
+  if (is_image_folder_name(name)) return open_image_folder(name, split);
   const DatasetEntry& entry = registry_entry(name);
   if (const std::filesystem::path folder = find_dataset_folder(name); !folder.empty()) return entry.open(folder, split);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "bitwright/core/rng.h"
 #include "bitwright/core/shape.h"
 
 #include <cstdint>
@@ -29,6 +30,10 @@ class Dataset {
   [[nodiscard]] virtual const std::vector<std::string>& class_names() const noexcept = 0;
   /// Copies one image (uint8, CHW) and returns its label. Requires: 0 <= index < size(); pixels.size() == image_shape().element_count().
   virtual int read(std::int64_t index, std::span<std::uint8_t> pixels) const = 0;
+  /// As `read`, but a randomly chosen part of the image (`random_region`) is scaled to the whole. `draws`: the stream of an epoch,
+  /// `sample`: the number that keys the draw. A set that holds images larger than `image_shape()` cuts from these.
+  virtual int read_random_crop(std::int64_t index, double min_area, const Rng& draws, std::int64_t sample,
+                               std::span<std::uint8_t> pixels) const;
 };
 
 /// One known data set: where it comes from and how it is opened.
@@ -44,7 +49,7 @@ struct DatasetEntry {
 /// Opens a data set that is already on disk. Looked for in the cache folder, then in the shared folder.
 ///
 /// Besides registry names, `synthetic:CLASSES:TRAIN:TEST:SEED` (e.g. `synthetic:10:512:256:1`) makes a small learnable set of 1x28x28
-/// images in memory: no files, for tests and tries.
+/// images in memory: no files, for tests and tries; `folder:PATH` and `folder:PATH@SIZE` are a folder of images, see `open_image_folder`.
 /// Throws: `Error(usage)` unknown name (lists the known ones); `Error(io)` when it is not there (says `bitwright data get NAME`);
 /// `Error(invalid_input)` when it is empty.
 [[nodiscard]] std::unique_ptr<Dataset> open_dataset(std::string_view name, Split split);

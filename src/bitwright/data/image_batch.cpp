@@ -50,6 +50,10 @@ BatchPreparer::BatchPreparer(const Dataset& dataset, const LoaderOptions& option
     fail(ErrorCode::usage, "{}: wrong flip probability (found {}, need 0 to 1); change flip_probability.", dataset.name(),
          augmentation_.flip_probability);
   }
+  if (!(augmentation_.random_crop >= 0.0 && augmentation_.random_crop <= 1.0)) {
+    fail(ErrorCode::usage, "{}: wrong share of the area (found {}, need 0 to 1); change random_crop.", dataset.name(),
+         augmentation_.random_crop);
+  }
   for (std::size_t channel = 0; channel < channels; ++channel) {
     const double mean = options.mean.empty() ? 0.0 : options.mean[channel];
     const double std = options.std.empty() ? 1.0 : options.std[channel];
@@ -67,11 +71,14 @@ BatchPreparer::BatchPreparer(const Dataset& dataset, const LoaderOptions& option
 void BatchPreparer::fill(Batch& batch, std::int64_t epoch, std::span<std::uint8_t> pixels) const {
   const bool augmented = augmentation_ != Augmentation{};
   const Rng epoch_rng = rng_.at_step(static_cast<std::uint64_t>(epoch));
+  const Rng crop_rng = epoch_rng.split("random_crop");
   batch.images.resize(batch.indices.size() * pixel_count_);
   batch.labels.resize(batch.indices.size());
   for (std::size_t i = 0; i < batch.indices.size(); ++i) {
     const std::int64_t sample = batch.indices[i];
-    batch.labels[i] = dataset_.read(sample, pixels);
+    batch.labels[i] = augmentation_.random_crop > 0.0
+                          ? dataset_.read_random_crop(sample, augmentation_.random_crop, crop_rng, sample, pixels)
+                          : dataset_.read(sample, pixels);
     const std::span<float> image = std::span(batch.images).subspan(i * pixel_count_, pixel_count_);
     place(pixels, augmented ? draw_placement(augmentation_, epoch_rng, sample) : Placement{}, image);
   }

@@ -16,6 +16,7 @@ namespace bitwright {
 struct Augmentation {
   int pad_crop = 0;               ///< pad by this many zero pixels on each side, then crop the original size at random
   double flip_probability = 0.0;  ///< mirror left-right
+  double random_crop = 0.0;       ///< scale a random part of at least this share of the area to the whole (`random_region`); 0: no
   friend bool operator==(const Augmentation&, const Augmentation&) = default;
 };
 

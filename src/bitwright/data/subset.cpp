@@ -26,6 +26,12 @@ class Subset final : public Dataset {
     return parent_->read(indices_[static_cast<std::size_t>(index)], pixels);
   }
 
+  int read_random_crop(std::int64_t index, double min_area, const Rng& draws, std::int64_t sample,
+                       std::span<std::uint8_t> pixels) const override {
+    BITWRIGHT_ASSERT(index >= 0 && index < size());
+    return parent_->read_random_crop(indices_[static_cast<std::size_t>(index)], min_area, draws, sample, pixels);
+  }
+
  private:
   std::shared_ptr<const Dataset> parent_;
   std::vector<std::int64_t> indices_;

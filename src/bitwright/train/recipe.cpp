@@ -145,6 +145,7 @@ Recipe recipe_from_table(const toml::table& root, const std::string& source) {
   data.read("train_images", recipe.data.train_images, {0, kHuge});
   read_int(data, "pad_crop", recipe.data.pad_crop, 0, 64);
   data.read("flip", recipe.data.flip);
+  data.read("random_crop", recipe.data.random_crop, {0.0, 1.0});
   data.finish();
   read_train(section_of(root, source, "train"), source, recipe.train);
   if (recipe.model.from.empty()) fail(ErrorCode::usage, "{}: model.from is missing; e.g. from = \"zoo:lenet5\" below [model].", source);
@@ -293,6 +294,7 @@ std::string to_toml(const Recipe& recipe) {
   line("train_images", integer(recipe.data.train_images));
   line("pad_crop", integer(recipe.data.pad_crop));
   line("flip", boolean(recipe.data.flip));
+  line("random_crop", toml_number(recipe.data.random_crop));
   text += "\n[train]\n";
   line("epochs", integer(t.epochs));
   line("batch", integer(t.batch));

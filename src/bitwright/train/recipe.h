@@ -33,6 +33,7 @@ struct DataRecipe {
   std::int64_t train_images = 0;  ///< use only the first N training images; 0 = all
   int pad_crop = 0;
   bool flip = false;
+  double random_crop = 0.0;  ///< least share of the area of a random resized crop; 0 = none
   friend bool operator==(const DataRecipe&, const DataRecipe&) = default;
 };
 

@@ -73,7 +73,8 @@ LoaderOptions loader_options(const Recipe& recipe, const InputTransform& transfo
   options.batch = recipe.train.batch;
   options.seed = recipe.train.seed;
   options.workers = recipe.train.workers;
-  options.augmentation = {.pad_crop = recipe.data.pad_crop, .flip_probability = recipe.data.flip ? 0.5 : 0.0};
+  options.augmentation = {
+      .pad_crop = recipe.data.pad_crop, .flip_probability = recipe.data.flip ? 0.5 : 0.0, .random_crop = recipe.data.random_crop};
   options.mean = transform.mean;
   options.std = transform.std;
   return options;

@@ -71,7 +71,8 @@ TEST(DatasetRegistryTest, EveryEntrySaysWhatItConsistsOfAndWhereThatComesFrom) {
 
 TEST_F(DatasetFolderTest, AnUnknownNameGetsTheNearestKnownOne) {
   const std::string message =
-      "minst: no data set has this name (need one of mnist, fashion-mnist, cifar10, cifar100, synthetic:CLASSES:TRAIN:TEST:SEED); "
+      "minst: no data set has this name (need one of mnist, fashion-mnist, cifar10, cifar100, synthetic:CLASSES:TRAIN:TEST:SEED, "
+      "folder:PATH@SIZE); "
       "did you mean `mnist`?";
   expect_error(ErrorCode::usage, message, [] { static_cast<void>(open_dataset("minst", Split::train)); });
   expect_error(ErrorCode::usage, message, [] { static_cast<void>(find_dataset_folder("minst")); });

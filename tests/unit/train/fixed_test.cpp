@@ -234,6 +234,26 @@ TEST(Fixed, CountsWhatSaturatesPerTensorAndAnewEveryEpoch) {
   EXPECT_GT(held.share(held.end_epoch(), "fixed.saturated.w2"), 0.0);
 }
 
+// Negative test 5: weights that want to leave <1,15>. Held at the end of the range they still learn; wrapped around they jump to its other
+// end.
+TEST(Fixed, SaturationLearnsWhereWrapAroundDiverges) {
+  TrainRecipe recipe = Trainee::plain_recipe();
+  recipe.lr = 1.0;
+  FixedOptions options = options_of({1, 15});
+  Trainee saturating(options, recipe);
+  const double first_loss = saturating.step();
+  const double saturating_loss = saturating.train(1000);
+  EXPECT_GT(saturating.share(saturating.end_epoch(), "fixed.saturated.w2"), 0.0) << "no weight reached the end of the range";
+  options.overflow = Overflow::wrap;
+  Trainee wrapping(options, recipe);
+  double worst = 0.0;
+  double last = 0.0;
+  for (int i = 0; i < 1001; ++i) worst = std::max(worst, last = wrapping.step());
+  EXPECT_LT(saturating_loss, 0.2 * first_loss);
+  EXPECT_GT(worst, first_loss) << "a network that had learned was never thrown back behind its start";
+  EXPECT_GT(last, 5.0 * saturating_loss);
+}
+
 TEST(Fixed, TheSwitchChangesNoValueAndNoEvaluation) {
   FixedOptions options = options_of({4, 12});
   options.switch_epoch = 2;

@@ -34,6 +34,7 @@ hold_out = 5000
 train_images = 40000
 pad_crop = 4
 flip = true
+random_crop = 0.08
 [train]
 epochs = 16
 batch = 128
@@ -66,7 +67,7 @@ yes = true
                                      "r.toml");
   Recipe expected;
   expected.model.from = "zoo:resnet20@w.safetensors";
-  expected.data = {"cifar10", 5000, 40000, 4, true};
+  expected.data = {"cifar10", 5000, 40000, 4, true, 0.08};
   expected.train = {.epochs = 16,
                     .batch = 128,
                     .lr = 0.25,

@@ -236,7 +236,8 @@ void Fixed::update_layer(Layer& layer, const StepContext& context, std::int64_t 
                           .batch = batch,
                           .rounding = options_.rounding,
                           .random_bits = options_.random_bits,
-                          .master_copy = options_.master_copy};
+                          .master_copy = options_.master_copy,
+                          .overflow = options_.overflow};
     parameter.counts += update(parameter.codes, parameter.gradient, rule, rng.split(parameter.codes.name));
     parameter.updates += static_cast<std::int64_t>(parameter.gradient.size());
   });

@@ -19,6 +19,10 @@ using SaturatedErrors = fixed_point::ProductStage::SaturatedErrors;
 /// rounding does; it exists so that a test can see exactly that (negative test 6 of the paper page).
 enum class MasterCopy { none, float_weights };
 
+/// What becomes of a code that leaves its range. `wrap` is the mistake of an integer addition without (G8); it exists so that a test can
+/// see training break under it (negative test 5 of the paper page).
+enum class Overflow { saturate, wrap };
+
 /// Options of `[[method]] name = "fixed"`; docs/methods/fixed.md lists them.
 struct FixedOptions {
   FixedPoint weights{.int_bits = 2, .frac_bits = 14};
@@ -35,6 +39,7 @@ struct FixedOptions {
   std::optional<FixedPoint> switch_weights;
   std::optional<double> init_deviation;  ///< weights are drawn from N(0, deviation^2) and biases are 0; absent: the model's own
   MasterCopy master_copy = MasterCopy::none;
+  Overflow overflow = Overflow::saturate;
 
   [[nodiscard]] FixedPoint errors_format() const { return errors.value_or(outputs); }
 };

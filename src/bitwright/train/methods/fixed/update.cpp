@@ -48,9 +48,13 @@ struct Step {
     return rule.momentum * update - rule.lr * (mean + rule.weight_decay * value);
   }
 
-  [[nodiscard]] static std::int32_t fit(std::int32_t code, const FixedPoint& into, std::int64_t& saturated) {
+  [[nodiscard]] std::int32_t fit(std::int32_t code, const FixedPoint& into, std::int64_t& saturated) const {
     const std::int32_t clamped = std::clamp(code, into.min_code(), into.max_code());
     saturated += clamped != code ? 1 : 0;
+    if (rule.overflow == Overflow::wrap && clamped != code) {
+      const std::int64_t count = std::int64_t{into.max_code()} - into.min_code() + 1;
+      return static_cast<std::int32_t>(into.min_code() + (((code - std::int64_t{into.min_code()}) % count) + count) % count);
+    }
     return clamped;
   }
 

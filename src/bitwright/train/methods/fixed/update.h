@@ -34,6 +34,7 @@ struct UpdateRule {
   Rounding rounding = Rounding::stochastic;
   int random_bits = 64;  ///< of U; at most 32 are used
   MasterCopy master_copy = MasterCopy::none;
+  Overflow overflow = Overflow::saturate;
 };
 
 /// What one update did.
