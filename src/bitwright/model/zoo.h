@@ -9,11 +9,16 @@
 
 namespace bitwright {
 
+/// What tests that go over the whole zoo may ask of a network: they draw, train and run the small ones; the large ones are checked once
+/// each, by tests/unit/train/large_zoo_test.cpp.
+enum class ZooSize : std::uint8_t { small, large };
+
 struct ZooEntry {
   std::string_view name;
   Model (*build)();              ///< graph, input transform and zero weights (batch norm: scale 1, variance 1)
   std::int64_t parameter_count;  ///< published count: trainable values, batch-norm running statistics excluded
   std::string_view dataset;
+  ZooSize size;
   std::string_view source;
 };
 

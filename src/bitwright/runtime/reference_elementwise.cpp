@@ -175,9 +175,10 @@ RunningTensor reference_sqrt(const Node&, std::span<const RunningTensor* const> 
 }
 
 RunningTensor reference_exp(const Node&, std::span<const RunningTensor* const> inputs, const Shape&) {
+  // Reducing the argument, x - n ln 2, rounds a product as large as x where there is no fused multiply-add.
   return unary(
       *inputs[0], [](double x) { return std::exp(x); },
-      [](double, double e, double y) { return y * (std::exp(e) * (1.0 + kLibrary) - 1.0); });
+      [](double x, double e, double y) { return y * (std::exp(e + 2.0 * kUnit * (std::abs(x) + e)) * (1.0 + kLibrary) - 1.0); });
 }
 
 RunningTensor reference_relu(const Node&, std::span<const RunningTensor* const> inputs, const Shape&) {

@@ -71,7 +71,16 @@ TEST_P(ZooNetwork, DependsOnTheSeedOnly) {
   EXPECT_NE(build_zoo_model(GetParam().name, 3), build_zoo_model(GetParam().name, 4));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ZooNetwork, ::testing::ValuesIn(zoo_registry().begin(), zoo_registry().end()), [](const auto& instance) {
+// The large ones: tests/unit/train/large_zoo_test.cpp.
+std::vector<ZooEntry> small_networks() {
+  std::vector<ZooEntry> small;
+  for (const ZooEntry& entry : zoo_registry()) {
+    if (entry.size == ZooSize::small) small.push_back(entry);
+  }
+  return small;
+}
+
+INSTANTIATE_TEST_SUITE_P(Small, ZooNetwork, ::testing::ValuesIn(small_networks()), [](const auto& instance) {
   std::string name(instance.param.name);
   std::erase(name, '-');
   return name;
@@ -81,7 +90,9 @@ TEST(Zoo, KnowsTheNetworksOfThePapers) {
   std::vector<std::string_view> names;
   for (const ZooEntry& entry : zoo_registry()) names.push_back(entry.name);
   EXPECT_THAT(names, testing::UnorderedElementsAre("lenet5", "mlp-1000", "gupta-mnist-cnn", "gupta-cifar-cnn", "polino-teacher",
-                                                   "polino-s1", "polino-s2", "polino-s3", "resnet20", "resnet32", "resnet44", "resnet56"));
+                                                   "polino-s1", "polino-s2", "polino-s3", "resnet20", "resnet32", "resnet44", "resnet56",
+                                                   "wide-resnet-28-10", "alexnet", "vgg16", "googlenet", "resnet18", "resnet34", "resnet50",
+                                                   "wide-resnet-50-2", "mobilenet-v2", "squeezenet1-0", "squeezenet1-1"));
 }
 
 TEST(Zoo, SameNameAndSeedDrawTheSameTensorInAnyNetwork) {
@@ -137,10 +148,32 @@ TEST(Zoo, Resnet20ShortcutsSliceAndPad) {
   EXPECT_EQ(std::ranges::count(model.graph.nodes, Op::Pad, &Node::op), 2);
 }
 
+// Six million parameters, or images beyond 32 x 32, make a network large; what is small keeps the tests over the zoo quick.
+TEST(Zoo, SizesFollowTheRule) {
+  for (const ZooEntry& entry : zoo_registry()) {
+    const bool is_large = entry.parameter_count > 6'000'000 || entry.dataset == "imagenet";
+    EXPECT_EQ(entry.size == ZooSize::large, is_large) << entry.name;
+  }
+}
+
+// Weights beyond a million values are drawn by several threads: by their index, so it does not show.
+TEST(Zoo, ValuesDoNotDependOnWhoDrawsThem) {
+  const Model model = build_zoo_model("polino-teacher", 4);
+  const std::string name = "fc1.weight";
+  const Shape& shape = weight_shape(model.weights.at(name));
+  const std::vector<float> values = weight_values(model.weights.at(name));
+  ASSERT_GT(values.size(), std::size_t{1} << 20);
+  const Rng rng = Rng(4, "init").split(name);
+  const double deviation = std::sqrt(2.0 / static_cast<double>(shape[1]));
+  for (std::size_t i = 0; i < values.size(); i += 997) ASSERT_EQ(values[i], static_cast<float>(deviation * rng.normal(i))) << i;
+}
+
 TEST(Zoo, UnknownNameListsTheKnownOnes) {
   test::expect_error(ErrorCode::usage,
                      "zoo network \"resnet21\" is not known (nearest: resnet20); known networks are lenet5, mlp-1000, gupta-mnist-cnn, "
-                     "gupta-cifar-cnn, polino-teacher, polino-s1, polino-s2, polino-s3, resnet20, resnet32, resnet44, resnet56.",
+                     "gupta-cifar-cnn, polino-teacher, polino-s1, polino-s2, polino-s3, resnet20, resnet32, resnet44, resnet56, "
+                     "wide-resnet-28-10, alexnet, vgg16, googlenet, resnet18, resnet34, resnet50, wide-resnet-50-2, mobilenet-v2, "
+                     "squeezenet1-0, squeezenet1-1.",
                      [] { (void)build_zoo_model("resnet21", 1); });
 }
 

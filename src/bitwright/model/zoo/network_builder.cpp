@@ -33,24 +33,35 @@ std::string NetworkBuilder::weight(const std::string& name, Shape shape, float v
   return name;
 }
 
+namespace {
+
+std::map<std::string, Attribute> conv_attributes(const NetworkBuilder::ConvOptions& options) {
+  std::map<std::string, Attribute> attributes = window_attributes(options.kernel, options.stride, options.pad);
+  if (options.group != 1) attributes["group"] = options.group;
+  return attributes;
+}
+
+}  // namespace
+
 std::string NetworkBuilder::conv(const std::string& name, const std::string& src, std::int64_t in, std::int64_t out, ConvOptions options) {
-  return append(name, Op::Conv,
-                {src, weight(name + ".weight", Shape{out, in, options.kernel, options.kernel}), weight(name + ".bias", Shape{out})},
-                window_attributes(options.kernel, options.stride, options.pad));
+  return append(
+      name, Op::Conv,
+      {src, weight(name + ".weight", Shape{out, in / options.group, options.kernel, options.kernel}), weight(name + ".bias", Shape{out})},
+      conv_attributes(options));
 }
 
 std::string NetworkBuilder::conv_without_bias(const std::string& name, const std::string& src, std::int64_t in, std::int64_t out,
                                               ConvOptions options) {
-  return append(name, Op::Conv, {src, weight(name + ".weight", Shape{out, in, options.kernel, options.kernel})},
-                window_attributes(options.kernel, options.stride, options.pad));
+  return append(name, Op::Conv, {src, weight(name + ".weight", Shape{out, in / options.group, options.kernel, options.kernel})},
+                conv_attributes(options));
 }
 
-std::string NetworkBuilder::batch_norm(const std::string& name, const std::string& src, std::int64_t channels) {
+std::string NetworkBuilder::batch_norm(const std::string& name, const std::string& src, std::int64_t channels, float epsilon) {
   const Shape shape{channels};
   return append(name, Op::BatchNormalization,
                 {src, weight(name + ".weight", shape, 1.0F), weight(name + ".bias", shape), weight(name + ".running_mean", shape),
                  weight(name + ".running_var", shape, 1.0F)},
-                {{"epsilon", 1e-5F}});
+                {{"epsilon", epsilon}});
 }
 
 std::string NetworkBuilder::linear(const std::string& name, const std::string& src, std::int64_t in, std::int64_t out) {
@@ -59,6 +70,14 @@ std::string NetworkBuilder::linear(const std::string& name, const std::string& s
 }
 
 std::string NetworkBuilder::relu(const std::string& name, const std::string& src) { return append(name, Op::Relu, {src}); }
+
+std::string NetworkBuilder::relu6(const std::string& name, const std::string& src) {
+  return append(name, Op::Clip, {src}, {{"min", 0.0F}, {"max", 6.0F}});
+}
+
+std::string NetworkBuilder::concat(const std::string& name, std::vector<std::string> sources) {
+  return append(name, Op::Concat, std::move(sources), {{"axis", std::int64_t{1}}});
+}
 
 std::string NetworkBuilder::add(const std::string& name, const std::string& a, const std::string& b) {
   return append(name, Op::Add, {a, b});
@@ -78,6 +97,12 @@ std::string NetworkBuilder::global_average_pool(const std::string& name, const s
 
 std::string NetworkBuilder::max_pool(const std::string& name, const std::string& src, std::int64_t kernel, std::int64_t stride) {
   return append(name, Op::MaxPool, {src}, window_attributes(kernel, stride, 0));
+}
+
+std::string NetworkBuilder::max_pool(const std::string& name, const std::string& src, PoolOptions options) {
+  std::map<std::string, Attribute> attributes = window_attributes(options.kernel, options.stride, options.pad);
+  if (options.extent == PoolOptions::Extent::rounded_up) attributes["ceil_mode"] = std::int64_t{1};
+  return append(name, Op::MaxPool, {src}, std::move(attributes));
 }
 
 std::string NetworkBuilder::max_pool_ceil(const std::string& name, const std::string& src, std::int64_t kernel, std::int64_t stride) {
