@@ -101,8 +101,11 @@ const std::vector<BadInput>& rows() {
       {"WrongMagic", verify_changed([](std::string& file) { file.replace(0, 8, "GGUF\3\0\0\0"); }), kBadFile,
        ": net.bw: not a packed bitwright file (its first 8 bytes are not the magic); give a .bw file."},
       {"UnknownOperator", verify_changed([](std::string& file) { file = with_name_replaced(file, "Flatten", "Flattan"); }), kBadFile,
-       ": net.bw (graph section): operator \"Flattan\" is not known (nearest: Flatten); known operators are Add, AveragePool, "
-       "BatchNormalization, Conv, Dropout, Flatten, Gemm, GlobalAveragePool, MaxPool, Pad, Relu, Slice, Softmax."},
+       ": net.bw (graph section): operator \"Flattan\" is not known (nearest: Flatten); known operators are Abs, Add, AveragePool, "
+       "BatchNormalization, Clip, Concat, Conv, Div, Dropout, Elu, Erf, Exp, Flatten, Gather, Gelu, Gemm, GlobalAveragePool, "
+       "GlobalMaxPool, "
+       "HardSigmoid, HardSwish, LRN, LayerNormalization, LeakyRelu, MatMul, MaxPool, Mul, Neg, PRelu, Pad, Pow, ReduceMean, Relu, Reshape, "
+       "Sigmoid, Slice, Softmax, Sqrt, Sub, Tanh, Transpose."},
       // Data sets.
       {"IdxFileOfWrongSize", eval_idx({0x00000803, {10000, 28, 28}, 7839999}, kGoodLabels), kBadFile,
        ": {folder}/data/mnist/t10k-images-idx3-ubyte: the file has the wrong size (found 7840015 bytes, need 7840016); run `bitwright data "
@@ -139,7 +142,8 @@ const std::vector<BadInput>& rows() {
       // Models and weights.
       {"UnknownZooName", only({"inspect", "zoo:lenet"}), kUsage,
        ": zoo network \"lenet\" is not known (nearest: lenet5); known networks are lenet5, mlp-1000, gupta-mnist-cnn, gupta-cifar-cnn, "
-       "polino-teacher, polino-s1, polino-s2, polino-s3, resnet20, resnet32, resnet44, resnet56."},
+       "polino-teacher, polino-s1, polino-s2, polino-s3, resnet20, resnet32, resnet44, resnet56, wide-resnet-28-10, alexnet, vgg16, "
+       "googlenet, resnet18, resnet34, resnet50, wide-resnet-50-2, mobilenet-v2, squeezenet1-0, squeezenet1-1."},
       {"NoModelAtAll", only({"inspect", "net.pt"}), kUsage,
        ": model \"net.pt\" is not something to open (need FILE.bw, FILE.onnx, zoo:NAME or zoo:NAME@FILE.safetensors); correct it."},
       // ONNX files; tests/unit/onnx/import_test.cpp has the graphs that make no sense.

@@ -81,7 +81,8 @@ const std::vector<BadInput>& rows() {
        ": synthetic:10:256:0:1: the test split is empty (found 0 images, need at least 1); ask for more images."},
       {"UnknownZooName", train_changed("zoo:gupta-mnist-cnn", "zoo:gupta"), kUsage,
        ": zoo network \"gupta\" is not known (nearest: lenet5); known networks are lenet5, mlp-1000, gupta-mnist-cnn, gupta-cifar-cnn, "
-       "polino-teacher, polino-s1, polino-s2, polino-s3, resnet20, resnet32, resnet44, resnet56."},
+       "polino-teacher, polino-s1, polino-s2, polino-s3, resnet20, resnet32, resnet44, resnet56, wide-resnet-28-10, alexnet, vgg16, "
+       "googlenet, resnet18, resnet34, resnet50, wide-resnet-50-2, mobilenet-v2, squeezenet1-0, squeezenet1-1."},
       {"ModelMissing", train_changed("zoo:gupta-mnist-cnn", "absent.bw"), kIo,
        ": absent.bw: cannot read the file (No such file or directory); check the path."},
       {"NanInWeights",
