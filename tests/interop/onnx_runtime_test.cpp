@@ -115,7 +115,9 @@ void PrintTo(const Case& row, std::ostream* stream) { *stream << row.name; }
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const ZooEntry& entry : zoo_registry()) {
-    if (entry.parameter_count < 6000000) all.push_back({"zoo_" + std::string(entry.name), "zoo:" + std::string(entry.name), 32});
+    const std::int64_t count = entry.size == ZooSize::large ? 4 : 32;
+    if (entry.parameter_count < 6000000 || is_whole())
+      all.push_back({"zoo_" + std::string(entry.name), "zoo:" + std::string(entry.name), count});
   }
   for (const auto& file : fs::recursive_directory_iterator(kSource / "results")) {
     if (file.path().extension() != ".bw") continue;

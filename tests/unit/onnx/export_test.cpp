@@ -145,7 +145,8 @@ TEST(OnnxExport, KeepsTransformClassesAndNotes) {
 // A weight whose pieces someone changed is not taken for what it was.
 TEST(OnnxExport, AChangedWeightIsReadAsItStands) {
   const Model model = quantized_zoo("gupta-mnist-cnn", NumberFormat::parse("fixed<2,6>"));
-  onnx::ModelProto proto = onnx::parse_model(export_onnx(model, OnnxForm::qdq).file, "net.onnx");
+  const OnnxExport exported = export_onnx(model, OnnxForm::qdq);  // the message views into it
+  onnx::ModelProto proto = onnx::parse_model(exported.file, "net.onnx");
   for (onnx::TensorProto& tensor : proto.graph.initializers) {
     if (tensor.name == "conv1.weight/scale") tensor = test::onnx_floats(tensor.name, {}, {0.5F});
   }
