@@ -84,12 +84,11 @@ double status_bytes(const std::string& key) {
 }
 
 void train_once(const std::filesystem::path& path) {
-  const Model model = import_onnx(path).model;
-  Network network(model);
+  Network network(import_onnx(path).model);
   TrainRecipe recipe;
   recipe.lr = 1e-3;
   Optimizer optimizer(network, recipe);
-  std::vector<std::int64_t> dims = model.graph.inputs[0].shape.dims();
+  std::vector<std::int64_t> dims = network.graph().inputs[0].shape.dims();
   dims[0] = kBatch;
   const at::Tensor images = at::randn(dims);
   optimizer.zero_gradients();

@@ -49,11 +49,12 @@ Precision usable_precision(Precision wanted, at::Device device) {
   return has("avx512_bf16") || has("amx_bf16") ? Precision::bfloat16 : Precision::float32;
 }
 
-Network::Network(const Model& model, NetworkOptions options) : model_(model), options_(options) {
+Network::Network(Model model, NetworkOptions options) : model_(std::move(model)), options_(options) {
   BITWRIGHT_ASSERT(model_.graph.inputs.size() == 1 && model_.graph.outputs.size() == 1);
   add_tensors();
   add_steps();
   if (is_fixed_point(model_.graph)) fixed_point::install_evaluation(model_, *this);
+  model_.weights.clear();  // the tensors hold them from here on; large networks would not have room for both
 }
 
 void Network::add_tensors() {

@@ -69,7 +69,7 @@ class Network {
   /// Quantized weights of the model become float ones. A Softmax that makes the graph's output is left out: `forward` returns logits.
   /// A model whose products state number formats is evaluated in integers, as `Session` does, and only method `fixed` trains it.
   /// Requires: a valid model with one input and one output.
-  explicit Network(const Model& model, NetworkOptions options = {});
+  explicit Network(Model model, NetworkOptions options = {});
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
 

@@ -159,15 +159,16 @@ TrainResult train_recipe(const Recipe& recipe, Run& run, StartPolicy start, cons
   // A GPU has no deterministic form of some operators (the gradient of MaxPool among them): there the promise of equal bits is the CPU's.
   at::globalContext().setDeterministicAlgorithms(/*b=*/true, /*warn_only=*/recipe.train.device != DeviceKind::cpu);
 
-  const Model model = open_model(recipe.model.from, recipe.train.seed);
+  Model model = open_model(recipe.model.from, recipe.train.seed);
   validate(model);
   const Splits splits = open_splits(recipe);
   check_fit(recipe, model, *splits.training);
   const at::Device device = open_device(recipe);
-  Network network(model, {.precision = usable_precision(recipe.train.precision, device), .seed = recipe.train.seed, .device = device});
+  Network network(std::move(model),
+                  {.precision = usable_precision(recipe.train.precision, device), .seed = recipe.train.seed, .device = device});
   std::vector<std::unique_ptr<Method>> methods = attach_methods(recipe, network);
-  Loader training(splits.training, loader_options(recipe, model.input_transform));
-  Loader evaluation(splits.evaluation, evaluation_options(recipe, model.input_transform));
+  Loader training(splits.training, loader_options(recipe, network.input_transform()));
+  Loader evaluation(splits.evaluation, evaluation_options(recipe, network.input_transform()));
   Trainer trainer(recipe, network, methods, training, evaluation, run, events);
   write_environment(recipe, run, threads);
   if (start == StartPolicy::fresh || !trainer.resume()) run.truncate_metrics(0);
