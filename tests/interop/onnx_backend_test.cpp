@@ -62,10 +62,6 @@ TEST(OnnxBackend, EveryCaseOfAKnownOperatorPassesOrIsListedWithItsReason) {
       if (!known || one.operators.empty()) continue;
       static const std::map<std::string_view, std::string_view> kNotRun = {
           {"slice_start_out_of_bounds", "the result has no elements"},
-          {"training_dropout", "the expected values are draws of another generator"},
-          {"training_dropout_default", "the expected values are draws of another generator"},
-          {"training_dropout_default_mask", "the expected values are draws of another generator"},
-          {"training_dropout_mask", "the expected values are draws of another generator"},
       };
       const auto not_run = kNotRun.find(one.name);
       const BackendVerdict verdict =

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What export_onnx writes, run by ONNX Runtime: the same answers as our own runtime, logits within the derived bound of docs/runtime.md.
-// Real images where the data set is here; otherwise random ones. BITWRIGHT_INTEROP_WHOLE=1 takes whole test sets.
+// Real images where the data set is here; otherwise random ones. BITWRIGHT_INTEROP_WHOLE=1 takes whole test sets and every zoo network.
 #include "tests/interop/onnx_runtime.h"
 #include "bitwright/core/file.h"
 #include "bitwright/core/rng.h"

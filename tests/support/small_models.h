@@ -65,44 +65,53 @@ inline std::vector<TinyCase> tiny_cases() {
   return cases;
 }
 
+/// Adds nodes and weights to a model, each by its name.
+struct ModelWriter {
+  Model& model;
+  void add(const std::string& name, Op op, std::vector<std::string> inputs, std::map<std::string, Attribute> attributes = {}) const {
+    model.graph.nodes.push_back(
+        Node{.name = name, .op = op, .inputs = std::move(inputs), .outputs = {name}, .attributes = std::move(attributes)});
+  }
+  /// Values first, first + step, …, beginning anew after 16. Returns the name.
+  std::string weight(const std::string& name, Shape shape, float first, float step) const {
+    std::vector<float> values(static_cast<std::size_t>(shape.element_count()));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = first + step * static_cast<float>(i % 16);
+    model.weights.emplace(name, FloatTensor{std::move(shape), std::move(values)});
+    return name;
+  }
+};
+
 /// A graph with every operator that file version 1 was first written with, on images of 2 x 4 x 4.
 inline Model every_operator_model() {
   using Ints = std::vector<std::int64_t>;
   Model model;
   model.graph.name = "every-operator";
   model.graph.inputs = {{.name = "input", .shape = Shape{Shape::kDynamic, 2, 4, 4}}};
-  const auto add = [&model](std::string name, Op op, std::vector<std::string> inputs, std::map<std::string, Attribute> attributes) {
-    model.graph.nodes.push_back(
-        Node{.name = name, .op = op, .inputs = std::move(inputs), .outputs = {name}, .attributes = std::move(attributes)});
-  };
-  const auto weight = [&model](const std::string& name, Shape shape, float first, float step) {
-    std::vector<float> values(static_cast<std::size_t>(shape.element_count()));
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = first + step * static_cast<float>(i % 16);
-    model.weights.emplace(name, FloatTensor{std::move(shape), std::move(values)});
-    return name;
-  };
-  add("conv", Op::Conv, {"input", weight("conv.weight", Shape{4, 1, 3, 3}, -1.0F, 0.125F), weight("conv.bias", Shape{4}, 0.5F, 0.25F)},
-      {{"kernel_shape", Ints{3, 3}},
-       {"pads", Ints{1, 1, 1, 1}},
-       {"strides", Ints{1, 1}},
-       {"dilations", Ints{1, 1}},
-       {"group", std::int64_t{2}}});
-  add("bn", Op::BatchNormalization,
-      {"conv", weight("bn.weight", Shape{4}, 1.0F, 0.5F), weight("bn.bias", Shape{4}, -0.5F, 0.25F),
-       weight("bn.running_mean", Shape{4}, 0.25F, 0.125F), weight("bn.running_var", Shape{4}, 1.0F, 0.5F)},
-      {{"epsilon", 1e-5F}});
-  add("relu", Op::Relu, {"bn"}, {});
-  add("maxpool", Op::MaxPool, {"relu"}, {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}, {"ceil_mode", std::int64_t{1}}});
-  add("avgpool", Op::AveragePool, {"relu"},
+  const ModelWriter to{model};
+  to.add("conv", Op::Conv,
+         {"input", to.weight("conv.weight", Shape{4, 1, 3, 3}, -1.0F, 0.125F), to.weight("conv.bias", Shape{4}, 0.5F, 0.25F)},
+         {{"kernel_shape", Ints{3, 3}},
+          {"pads", Ints{1, 1, 1, 1}},
+          {"strides", Ints{1, 1}},
+          {"dilations", Ints{1, 1}},
+          {"group", std::int64_t{2}}});
+  to.add("bn", Op::BatchNormalization,
+         {"conv", to.weight("bn.weight", Shape{4}, 1.0F, 0.5F), to.weight("bn.bias", Shape{4}, -0.5F, 0.25F),
+          to.weight("bn.running_mean", Shape{4}, 0.25F, 0.125F), to.weight("bn.running_var", Shape{4}, 1.0F, 0.5F)},
+         {{"epsilon", 1e-5F}});
+  to.add("relu", Op::Relu, {"bn"}, {});
+  to.add("maxpool", Op::MaxPool, {"relu"}, {{"kernel_shape", Ints{3, 3}}, {"strides", Ints{2, 2}}, {"ceil_mode", std::int64_t{1}}});
+  to.add(
+      "avgpool", Op::AveragePool, {"relu"},
       {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}, {"auto_pad", std::string("NOTSET")}, {"count_include_pad", std::int64_t{1}}});
-  add("add", Op::Add, {"maxpool", "avgpool"}, {});
-  add("slice", Op::Slice, {"add"}, {{"starts", Ints{0, 0}}, {"ends", Ints{2, 1}}, {"axes", Ints{1, 2}}, {"steps", Ints{1, 2}}});
-  add("pad", Op::Pad, {"slice"}, {{"pads", Ints{0, 1, 0, 0, 0, 1, 1, 0}}, {"value", -0.5F}});
-  add("dropout", Op::Dropout, {"pad"}, {{"ratio", 0.25F}});
-  add("gap", Op::GlobalAveragePool, {"dropout"}, {});
-  add("flatten", Op::Flatten, {"gap"}, {{"axis", std::int64_t{1}}});
-  add("fc", Op::Gemm, {"flatten", weight("fc.weight", Shape{3, 4}, 0.75F, -0.125F)}, {{"transB", std::int64_t{1}}});
-  add("softmax", Op::Softmax, {"fc"}, {{"axis", std::int64_t{-1}}});
+  to.add("add", Op::Add, {"maxpool", "avgpool"}, {});
+  to.add("slice", Op::Slice, {"add"}, {{"starts", Ints{0, 0}}, {"ends", Ints{2, 1}}, {"axes", Ints{1, 2}}, {"steps", Ints{1, 2}}});
+  to.add("pad", Op::Pad, {"slice"}, {{"pads", Ints{0, 1, 0, 0, 0, 1, 1, 0}}, {"value", -0.5F}});
+  to.add("dropout", Op::Dropout, {"pad"}, {{"ratio", 0.25F}});
+  to.add("gap", Op::GlobalAveragePool, {"dropout"}, {});
+  to.add("flatten", Op::Flatten, {"gap"}, {{"axis", std::int64_t{1}}});
+  to.add("fc", Op::Gemm, {"flatten", to.weight("fc.weight", Shape{3, 4}, 0.75F, -0.125F)}, {{"transB", std::int64_t{1}}});
+  to.add("softmax", Op::Softmax, {"fc"}, {{"axis", std::int64_t{-1}}});
   model.graph.outputs = {"softmax"};
   model.class_names = {"a", "b", "c"};
   return model;
@@ -114,46 +123,37 @@ inline Model every_newer_operator_model() {
   Model model;
   model.graph.name = "newer-operators";
   model.graph.inputs = {{.name = "input", .shape = Shape{Shape::kDynamic, 2, 4, 4}}};
-  const auto add = [&model](std::string name, Op op, std::vector<std::string> inputs, std::map<std::string, Attribute> attributes = {}) {
-    model.graph.nodes.push_back(
-        Node{.name = name, .op = op, .inputs = std::move(inputs), .outputs = {name}, .attributes = std::move(attributes)});
-  };
-  const auto weight = [&model](const std::string& name, Shape shape, float first, float step) {
-    std::vector<float> values(static_cast<std::size_t>(shape.element_count()));
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = first + step * static_cast<float>(i % 16);
-    model.weights.emplace(name, FloatTensor{std::move(shape), std::move(values)});
-    return name;
-  };
-  add("leaky", Op::LeakyRelu, {"input"}, {{"alpha", 0.25F}});
-  add("elu", Op::Elu, {"input"}, {{"alpha", 0.5F}});
-  add("concat", Op::Concat, {"leaky", "elu"}, {{"axis", std::int64_t{1}}});
-  add("prelu", Op::PRelu, {"concat", weight("slope", Shape{4, 1, 1}, 0.125F, 0.125F)});
-  add("lrn", Op::LRN, {"prelu"}, {{"size", std::int64_t{3}}, {"alpha", 0.25F}, {"beta", 0.75F}, {"bias", 2.0F}});
-  add("peak", Op::GlobalMaxPool, {"lrn"});
-  add("gate", Op::HardSigmoid, {"peak"}, {{"alpha", 0.25F}, {"beta", 0.5F}});
-  add("mul", Op::Mul, {"gate", "lrn"});
-  add("swish", Op::HardSwish, {"mul"});
-  add("clip", Op::Clip, {"swish"}, {{"min", -2.0F}, {"max", 2.0F}});
-  add("reshape", Op::Reshape, {"clip"}, {{"shape", Ints{0, 4, -1}}});
-  add("tokens", Op::Transpose, {"reshape"}, {{"perm", Ints{0, 2, 1}}});
-  add("norm", Op::LayerNormalization,
-      {"tokens", weight("norm.weight", Shape{4}, 0.5F, 0.25F), weight("norm.bias", Shape{4}, -0.25F, 0.125F)},
-      {{"axis", std::int64_t{-1}}, {"epsilon", 1e-5F}});
-  add("project", Op::MatMul, {"norm", weight("project.weight", Shape{4, 4}, -0.5F, 0.0625F)});
-  add("scores", Op::MatMul, {"project", "reshape"});
-  add("scaled", Op::Div, {"scores", weight("scale", Shape{}, 2.0F, 0.0F)});
-  add("gelu", Op::Gelu, {"scaled"}, {{"approximate", std::string("none")}});
-  add("tanh", Op::Tanh, {"gelu"});
-  add("sigmoid", Op::Sigmoid, {"tanh"});
-  add("erf", Op::Erf, {"sigmoid"});
-  add("neg", Op::Neg, {"erf"});
-  add("exp", Op::Exp, {"neg"});
-  add("sqrt", Op::Sqrt, {"exp"});
-  add("pow", Op::Pow, {"sqrt", weight("exponent", Shape{1}, 3.0F, 0.0F)});
-  add("sub", Op::Sub, {weight("one", Shape{16}, 1.0F, 0.0F), "pow"});
-  add("abs", Op::Abs, {"sub"});
-  add("mean", Op::ReduceMean, {"abs"}, {{"axes", Ints{1}}, {"keepdims", std::int64_t{0}}});
-  add("gather", Op::Gather, {"mean"}, {{"axis", std::int64_t{1}}, {"indices", Ints{0, 5, -1}}});
+  const ModelWriter to{model};
+  to.add("leaky", Op::LeakyRelu, {"input"}, {{"alpha", 0.25F}});
+  to.add("elu", Op::Elu, {"input"}, {{"alpha", 0.5F}});
+  to.add("concat", Op::Concat, {"leaky", "elu"}, {{"axis", std::int64_t{1}}});
+  to.add("prelu", Op::PRelu, {"concat", to.weight("slope", Shape{4, 1, 1}, 0.125F, 0.125F)});
+  to.add("lrn", Op::LRN, {"prelu"}, {{"size", std::int64_t{3}}, {"alpha", 0.25F}, {"beta", 0.75F}, {"bias", 2.0F}});
+  to.add("peak", Op::GlobalMaxPool, {"lrn"});
+  to.add("gate", Op::HardSigmoid, {"peak"}, {{"alpha", 0.25F}, {"beta", 0.5F}});
+  to.add("mul", Op::Mul, {"gate", "lrn"});
+  to.add("swish", Op::HardSwish, {"mul"});
+  to.add("clip", Op::Clip, {"swish"}, {{"min", -2.0F}, {"max", 2.0F}});
+  to.add("reshape", Op::Reshape, {"clip"}, {{"shape", Ints{0, 4, -1}}});
+  to.add("tokens", Op::Transpose, {"reshape"}, {{"perm", Ints{0, 2, 1}}});
+  to.add("norm", Op::LayerNormalization,
+         {"tokens", to.weight("norm.weight", Shape{4}, 0.5F, 0.25F), to.weight("norm.bias", Shape{4}, -0.25F, 0.125F)},
+         {{"axis", std::int64_t{-1}}, {"epsilon", 1e-5F}});
+  to.add("project", Op::MatMul, {"norm", to.weight("project.weight", Shape{4, 4}, -0.5F, 0.0625F)});
+  to.add("scores", Op::MatMul, {"project", "reshape"});
+  to.add("scaled", Op::Div, {"scores", to.weight("scale", Shape{}, 2.0F, 0.0F)});
+  to.add("gelu", Op::Gelu, {"scaled"}, {{"approximate", std::string("none")}});
+  to.add("tanh", Op::Tanh, {"gelu"});
+  to.add("sigmoid", Op::Sigmoid, {"tanh"});
+  to.add("erf", Op::Erf, {"sigmoid"});
+  to.add("neg", Op::Neg, {"erf"});
+  to.add("exp", Op::Exp, {"neg"});
+  to.add("sqrt", Op::Sqrt, {"exp"});
+  to.add("pow", Op::Pow, {"sqrt", to.weight("exponent", Shape{1}, 3.0F, 0.0F)});
+  to.add("sub", Op::Sub, {to.weight("one", Shape{16}, 1.0F, 0.0F), "pow"});
+  to.add("abs", Op::Abs, {"sub"});
+  to.add("mean", Op::ReduceMean, {"abs"}, {{"axes", Ints{1}}, {"keepdims", std::int64_t{0}}});
+  to.add("gather", Op::Gather, {"mean"}, {{"axis", std::int64_t{1}}, {"indices", Ints{0, 5, -1}}});
   model.graph.outputs = {"gather"};
   return model;
 }

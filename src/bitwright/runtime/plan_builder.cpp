@@ -159,9 +159,13 @@ void PlanBuilder::fuse(const Node& node, const Node& into) {
 
 bool PlanBuilder::fuse_relu(const Node& node, std::string& output) {
   output = node.outputs.front();
+  return fuse_relu_behind(node, output);
+}
+
+bool PlanBuilder::fuse_relu_behind(const Node& into, std::string& output) {
   const Node* next = only_reader(output);
   if (next == nullptr || next->op != Op::Relu) return false;
-  fuse(*next, node);
+  fuse(*next, into);
   output = next->outputs.front();
   return true;
 }
@@ -193,35 +197,24 @@ FusedTail PlanBuilder::fuse_tail(const Node& node) {
       tail.residual = other;
       fuse(*next, node);
       tail.output = next->outputs.front();
-      next = only_reader(tail.output);
     }
   }
-  if (next != nullptr && next->op == Op::Relu) {
-    tail.has_relu = true;
-    fuse(*next, node);
-    tail.output = next->outputs.front();
-  }
+  tail.has_relu = fuse_relu_behind(node, tail.output);
   return tail;
 }
 
 FusedTail PlanBuilder::fuse_bias(const Node& node, std::int64_t outputs) {
   FusedTail tail;
   tail.output = node.outputs.front();
-  const Node* next = only_reader(tail.output);
-  if (next != nullptr && next->op == Op::Add) {
+  if (const Node* next = only_reader(tail.output); next != nullptr && next->op == Op::Add) {
     const std::size_t other = next->inputs[0] == tail.output ? 1 : 0;
     if (is_weight(next->inputs[other]) && shape(next->inputs[other]) == Shape{outputs}) {
       tail.shift = weight_floats(*next, other);
       fuse(*next, node);
       tail.output = next->outputs.front();
-      next = only_reader(tail.output);
     }
   }
-  if (next != nullptr && next->op == Op::Relu) {
-    tail.has_relu = true;
-    fuse(*next, node);
-    tail.output = next->outputs.front();
-  }
+  tail.has_relu = fuse_relu_behind(node, tail.output);
   return tail;
 }
 

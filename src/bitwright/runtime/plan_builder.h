@@ -92,6 +92,8 @@ class PlanBuilder {
  private:
   const Node* only_reader(const std::string& value) const;
   void fuse(const Node& node, const Node& into);
+  /// Takes the Relu that alone reads `output` into a node; `output` becomes the Relu's. False when there is none.
+  bool fuse_relu_behind(const Node& into, std::string& output);
   void add_reorder(const std::string& name, const PlannedValue& src, const PlannedValue& dst);
 
   const Model& model_;

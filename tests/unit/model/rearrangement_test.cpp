@@ -2,8 +2,8 @@
 #include "bitwright/model/rearrangement.h"
 
 #include "bitwright/core/error.h"
-#include "bitwright/model/ops/shape_rule.h"
 #include "tests/support/expect_error.h"
+#include "tests/unit/model/shape_cases.h"
 
 #include <gtest/gtest.h>
 
@@ -12,14 +12,8 @@ namespace {
 
 using Ints = std::vector<std::int64_t>;
 using test::expect_error;
-
-Node node_of(Op op, std::map<std::string, Attribute> attributes, std::size_t inputs = 1) {
-  Node node{.name = "n", .op = op, .inputs = {}, .outputs = {"y"}, .attributes = std::move(attributes)};
-  for (std::size_t i = 0; i < inputs; ++i) node.inputs.push_back("x" + std::to_string(i));
-  return node;
-}
-
-Shape infer(const Node& node, std::vector<Shape> inputs) { return shape_rule(node.op)(node, inputs).at(0); }
+using test::infer;
+using test::node_of;
 
 TEST(Transpose, PermutesAndReversesByDefault) {
   EXPECT_EQ(infer(node_of(Op::Transpose, {{"perm", Ints{0, 2, 1}}}), {{2, 3, 4}}), (Shape{2, 4, 3}));

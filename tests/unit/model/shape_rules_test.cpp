@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/core/error.h"
-#include "bitwright/model/ops/shape_rule.h"
 #include "bitwright/model/slice_range.h"
 #include "bitwright/model/window.h"
 #include "tests/support/expect_error.h"
+#include "tests/unit/model/shape_cases.h"
 
 #include <gtest/gtest.h>
 
@@ -12,18 +12,8 @@ namespace {
 
 using Ints = std::vector<std::int64_t>;
 using test::expect_error;
-
-Node node_of(Op op, std::map<std::string, Attribute> attributes, std::size_t inputs = 1) {
-  Node node{.name = "n", .op = op, .inputs = {}, .outputs = {"y"}, .attributes = std::move(attributes)};
-  for (std::size_t i = 0; i < inputs; ++i) node.inputs.push_back("x" + std::to_string(i));
-  return node;
-}
-
-Shape infer(const Node& node, std::vector<Shape> inputs) {
-  const std::vector<Shape> outputs = shape_rule(node.op)(node, inputs);
-  EXPECT_EQ(outputs.size(), 1U);
-  return outputs.at(0);
-}
+using test::infer;
+using test::node_of;
 
 // The window rule against counting: slide the window and count the positions it may take.
 std::int64_t count_positions(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t begin, std::int64_t end,

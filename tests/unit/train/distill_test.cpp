@@ -158,6 +158,30 @@ TEST(Distill, ATeachersAnswerLeavesNoGradientAndNoTrace) {
   EXPECT_TRUE(at::equal(teacher.logits(images), Network(model).forward(images, Mode::eval)));
 }
 
+TEST(Distill, TheTeacherComputesInTheStudentsTrainingPrecision) {
+  const Model model = test::tiny_model();
+  const test::TempFolder folder;
+  save_packed(folder / "teacher.bw", model);
+  const at::Tensor images = at::rand({4, 1, 28, 28});
+  const at::Tensor labels = at::zeros({4}, at::kLong);
+  const at::Tensor logits = at::rand({4, 4});  // the same for both, so that only the teacher can tell them apart
+  const auto loss_in = [&](Precision precision) {
+    Network student(model, {.precision = precision});
+    DistillOptions options;
+    options.teacher = (folder / "teacher.bw").string();
+    Distill method(options);
+    method.attach(student, method.default_plan(student));
+    Optimizer optimizer(student, {});
+    StepContext context{.network = student, .optimizer = optimizer, .images = &images, .labels = &labels, .logits = &logits};
+    return method.loss(context, at::cross_entropy_loss(logits, labels)).item<double>();
+  };
+  const double whole = loss_in(Precision::float32);
+  const double half = loss_in(Precision::bfloat16);
+  EXPECT_NE(half, whole);
+  // bfloat16 keeps 8 bits; three layers of products move a logit by some 2^-8 of its size each.
+  EXPECT_NEAR(half, whole, 0.05 * whole);
+}
+
 /// Images of every pixel value in every channel as the loader makes them for a network.
 at::Tensor every_pixel(const InputTransform& transform, std::int64_t channels) {
   at::Tensor images = at::empty({2, channels, 16, 8});
