@@ -4,6 +4,7 @@
 #include "bitwright/core/error.h"
 
 #include <openssl/evp.h>
+#define XXH_STATIC_LINKING_ONLY  // XXH3_state_t as a complete type
 #include <xxhash.h>
 
 #include <array>
@@ -11,6 +12,15 @@
 namespace bitwright {
 
 std::uint64_t xxh3_64(std::span<const std::byte> content) noexcept { return XXH3_64bits(content.data(), content.size()); }
+
+struct Xxh3Stream::State {
+  alignas(64) XXH3_state_t xxh;
+};
+
+Xxh3Stream::Xxh3Stream() : state_(std::make_unique<State>()) { XXH3_64bits_reset(&state_->xxh); }
+Xxh3Stream::~Xxh3Stream() = default;
+void Xxh3Stream::update(std::span<const std::byte> part) noexcept { XXH3_64bits_update(&state_->xxh, part.data(), part.size()); }
+std::uint64_t Xxh3Stream::value() const noexcept { return XXH3_64bits_digest(&state_->xxh); }
 
 std::string sha256_hex(std::span<const std::byte> content) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};

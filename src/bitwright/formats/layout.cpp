@@ -3,11 +3,31 @@
 
 #include "bitwright/core/assert.h"
 
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+
 namespace bitwright {
 namespace {
 
 constexpr std::int64_t kTritsPerByte = 5;
 constexpr int kBase3Bytes = 243;  // 3^5: bytes 0 .. 242 mean something
+
+using Trits = std::array<std::int32_t, kTritsPerByte>;
+
+/// The five codes of every byte that means something.
+constexpr std::array<Trits, kBase3Bytes> kTritsOfByte = [] {
+  std::array<Trits, kBase3Bytes> table{};
+  for (int byte = 0; byte < kBase3Bytes; ++byte) {
+    int value = byte;
+    for (std::int32_t& code : table[static_cast<std::size_t>(byte)]) {
+      code = value % 3;
+      value /= 3;
+    }
+  }
+  return table;
+}();
 
 void pack_bits(int code_bits, std::span<const std::int32_t> codes, std::span<std::byte> dst) noexcept {
   const std::uint64_t mask = (std::uint64_t{1} << code_bits) - 1;
@@ -24,10 +44,51 @@ void pack_bits(int code_bits, std::span<const std::int32_t> codes, std::span<std
   if (pending_bits > 0) dst[position] = static_cast<std::byte>(pending & 0xFF);
 }
 
+/// Flipping the sign bit and taking it off again sign-extends; a zero sign bit leaves unsigned codes alone.
+std::uint64_t sign_bit(int code_bits, bool is_signed) noexcept { return is_signed ? std::uint64_t{1} << (code_bits - 1) : 0; }
+
+/// Eight codes of up to eight bits are as many bytes: one word, whatever the width.
+constexpr std::size_t kCodesInStep = 8;
+
+template <int kCodeBits>
+void unpack_steps(std::span<const std::byte> src, std::span<std::int32_t> codes, bool is_signed) noexcept {
+  constexpr std::uint32_t kMask = (std::uint32_t{1} << kCodeBits) - 1;
+  const auto sign = static_cast<std::uint32_t>(sign_bit(kCodeBits, is_signed));
+  const std::byte* from = src.data();
+  for (std::size_t i = 0; i < codes.size(); i += kCodesInStep, from += kCodeBits) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, from, kCodeBits);
+    for (std::size_t k = 0; k < kCodesInStep; ++k) {
+      const std::uint32_t code = static_cast<std::uint32_t>(word >> (k * kCodeBits)) & kMask;
+      codes[i + k] = static_cast<std::int32_t>((code ^ sign) - sign);
+    }
+  }
+}
+
+/// Unpacks whole steps and returns how many codes they were: most of them for up to eight bits, none for more.
+std::size_t unpack_in_steps(int code_bits, std::span<const std::byte> src, std::span<std::int32_t> codes, bool is_signed) noexcept {
+  if (std::endian::native != std::endian::little) return 0;
+  const std::span<std::int32_t> whole = codes.first(codes.size() / kCodesInStep * kCodesInStep);
+  switch (code_bits) {
+    case 1: unpack_steps<1>(src, whole, is_signed); break;
+    case 2: unpack_steps<2>(src, whole, is_signed); break;
+    case 3: unpack_steps<3>(src, whole, is_signed); break;
+    case 4: unpack_steps<4>(src, whole, is_signed); break;
+    case 5: unpack_steps<5>(src, whole, is_signed); break;
+    case 6: unpack_steps<6>(src, whole, is_signed); break;
+    case 7: unpack_steps<7>(src, whole, is_signed); break;
+    case 8: unpack_steps<8>(src, whole, is_signed); break;
+    default: return 0;
+  }
+  return whole.size();
+}
+
 void unpack_bits(int code_bits, std::span<const std::byte> src, std::span<std::int32_t> codes, bool is_signed) noexcept {
+  const std::size_t done = unpack_in_steps(code_bits, src, codes, is_signed);
+  src = src.subspan(done * static_cast<std::size_t>(code_bits) / 8);
+  codes = codes.subspan(done);
   const std::uint64_t mask = (std::uint64_t{1} << code_bits) - 1;
-  // Flipping the sign bit and taking it off again sign-extends; a zero sign bit leaves unsigned codes alone.
-  const std::uint64_t sign = is_signed ? std::uint64_t{1} << (code_bits - 1) : 0;
+  const std::uint64_t sign = sign_bit(code_bits, is_signed);
   std::uint64_t pending = 0;
   int pending_bits = 0;
   std::size_t position = 0;
@@ -50,11 +111,13 @@ void pack_base3(std::span<const std::int32_t> codes, std::span<std::byte> dst) n
 }
 
 void unpack_base3(std::span<const std::byte> src, std::span<std::int32_t> codes) noexcept {
-  std::size_t position = 0;
-  for (const std::byte byte : src) {
-    int value = std::to_integer<int>(byte);
-    for (std::int64_t trit = 0; trit < kTritsPerByte && position < codes.size(); ++trit, value /= 3) codes[position++] = value % 3;
-  }
+  const std::size_t whole = codes.size() / kTritsPerByte;
+  // Bytes above 242 mean nothing; callers refuse them first, and here they must not lead out of the table.
+  const auto trits_of = [](std::byte byte) -> const Trits& {
+    return kTritsOfByte[static_cast<std::size_t>(std::min(std::to_integer<int>(byte), kBase3Bytes - 1))];
+  };
+  for (std::size_t i = 0; i < whole; ++i) std::memcpy(&codes[i * kTritsPerByte], trits_of(src[i]).data(), sizeof(Trits));
+  for (std::size_t i = whole * kTritsPerByte; i < codes.size(); ++i) codes[i] = trits_of(src[whole])[i - whole * kTritsPerByte];
 }
 
 }  // namespace

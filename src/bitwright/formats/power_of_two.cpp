@@ -6,6 +6,7 @@
 #include "bitwright/formats/spec_fields.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <optional>
 
@@ -104,10 +105,13 @@ void PowerOfTwo::encode(const Parameters& parameters, std::span<const float> val
 
 void PowerOfTwo::decode(const Parameters& parameters, std::span<const std::int32_t> codes, std::span<float> values) const {
   BITWRIGHT_ASSERT(values.size() == codes.size());
-  for (std::size_t i = 0; i < codes.size(); ++i) {
-    const int code = codes[i] - 1;
-    values[i] = code < 0 ? 0.0F : std::ldexp((code & 1) != 0 ? -1.0F : 1.0F, parameters.exp_min + (code >> 1));
+  constexpr std::size_t kMostCodes = std::size_t{1} << 8;
+  std::array<float, kMostCodes> levels{};
+  for (std::size_t i = 1; i < static_cast<std::size_t>(code_count()); ++i) {
+    const int code = static_cast<int>(i) - 1;
+    levels[i] = std::ldexp((code & 1) != 0 ? -1.0F : 1.0F, parameters.exp_min + (code >> 1));
   }
+  for (std::size_t i = 0; i < codes.size(); ++i) values[i] = levels[static_cast<std::size_t>(codes[i])];
 }
 
 }  // namespace bitwright

@@ -5,6 +5,8 @@
 #include "bitwright/core/error.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 #include <type_traits>
 #include <utility>
 
@@ -39,40 +41,80 @@ void check_codes(ErrorCode code, std::string_view where, const NumberFormat& for
                  std::span<const std::int32_t> codes, std::string_view advice) {
   const CodeRange range =
       visit_with_parameters(format, parameters, [](const auto& chosen, const auto& own) { return chosen.code_range(own); });
-  const auto wrong = std::ranges::find_if(codes, [range](std::int32_t found) { return found < range.first || found > range.last; });
-  if (wrong == codes.end()) return;
-  fail(code, "{}: a code lies outside {} (found {} at index {}, need {} to {}); {}.", where, format.spec(), *wrong, wrong - codes.begin(),
-       range.first, range.last, advice);
+  const auto is_wrong = [range](std::int32_t found) { return found < range.first || found > range.last; };
+  // Whether a block has a wrong code is asked without stopping at the first, which compilers turn into vectors.
+  constexpr std::size_t kBlock = 4096;
+  for (std::size_t first = 0; first < codes.size(); first += kBlock) {
+    const std::span<const std::int32_t> block = codes.subspan(first, std::min(kBlock, codes.size() - first));
+    bool any = false;
+    for (const std::int32_t found : block) any |= found < range.first || found > range.last;
+    if (!any) continue;
+    const auto wrong = std::ranges::find_if(block, is_wrong);
+    fail(code, "{}: a code lies outside {} (found {} at index {}, need {} to {}); {}.", where, format.spec(), *wrong,
+         static_cast<std::int64_t>(first) + (wrong - block.begin()), range.first, range.last, advice);
+  }
 }
 
 }  // namespace
 
 QuantizedTensor::QuantizedTensor(NumberFormat format, Shape shape, std::vector<std::int32_t> codes, FormatParameters parameters)
-    : format_(std::move(format)), shape_(std::move(shape)), codes_(std::move(codes)), parameters_(std::move(parameters)) {
+    : format_(std::move(format)), shape_(std::move(shape)), parameters_(std::move(parameters)) {
   constexpr std::string_view kAdvice = "encode the tensor anew";
   const std::int64_t element_count = shape_.element_count();
-  if (static_cast<std::int64_t>(codes_.size()) != element_count) {
+  if (static_cast<std::int64_t>(codes.size()) != element_count) {
     fail(ErrorCode::invalid_input, "{} tensor {}: wrong number of codes (found {}, need {}); {}.", format_.spec(), shape_.to_string(),
-         codes_.size(), element_count, kAdvice);
+         codes.size(), element_count, kAdvice);
   }
   const std::string where = fmt::format("{} tensor {}", format_.spec(), shape_.to_string());
   check_parameters(ErrorCode::invalid_input, where, format_, parameters_, element_count, kAdvice);
-  check_codes(ErrorCode::invalid_input, where, format_, parameters_, codes_, kAdvice);
+  check_codes(ErrorCode::invalid_input, where, format_, parameters_, codes, kAdvice);
+  const auto owner = std::make_shared<const std::vector<std::int32_t>>(std::move(codes));
+  codes_ = Codes(owner, owner->data());
+}
+
+QuantizedTensor::QuantizedTensor(NumberFormat format, Shape shape, Codes codes, FormatParameters parameters, Checked)
+    : format_(std::move(format)), shape_(std::move(shape)), codes_(std::move(codes)), parameters_(std::move(parameters)) {}
+
+bool operator==(const QuantizedTensor& a, const QuantizedTensor& b) {
+  return a.format_ == b.format_ && a.shape_ == b.shape_ && a.parameters_ == b.parameters_ && std::ranges::equal(a.codes(), b.codes());
 }
 
 std::vector<float> QuantizedTensor::dequantize() const {
-  std::vector<float> values(codes_.size());
+  std::vector<float> values(codes().size());
   dequantize_into(values);
   return values;
 }
 
 void QuantizedTensor::dequantize_into(std::span<float> dst) const {
-  visit_with_parameters(format_, parameters_, [&](const auto& chosen, const auto& own) { chosen.decode(own, codes_, dst); });
+  visit_with_parameters(format_, parameters_, [&](const auto& chosen, const auto& own) { chosen.decode(own, codes(), dst); });
+}
+
+std::optional<std::int64_t> QuantizedTensor::first_not_finite() const {
+  const auto finite = [](std::span<const float> values) { return std::ranges::all_of(values, [](float value) { return std::isfinite(value); }); };
+  const std::vector<float> levels = visit_with_parameters(format_, parameters_, [](const auto& chosen, const auto& own) {
+    std::vector<float> values;
+    if constexpr (requires { chosen.bucket_size; }) {
+      if (chosen.bucket_size) return values;
+    }
+    const CodeRange range = chosen.code_range(own);
+    constexpr std::int64_t kMostLevels = 1 << 16;
+    if (static_cast<std::int64_t>(range.last) - range.first >= kMostLevels) return values;
+    std::vector<std::int32_t> all(static_cast<std::size_t>(range.last - range.first + 1));
+    std::iota(all.begin(), all.end(), range.first);
+    values.resize(all.size());
+    chosen.decode(own, all, values);
+    return values;
+  });
+  if (!levels.empty() && finite(levels)) return std::nullopt;
+  const std::vector<float> values = dequantize();
+  const auto wrong = std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
+  if (wrong == values.end()) return std::nullopt;
+  return wrong - values.begin();
 }
 
 std::vector<std::byte> QuantizedTensor::packed_codes() const {
   std::vector<std::byte> bytes(static_cast<std::size_t>(code_size_bits() / 8));
-  pack_codes(format_.code_layout(), format_.code_bits(), codes_, bytes);
+  pack_codes(format_.code_layout(), format_.code_bits(), codes(), bytes);
   return bytes;
 }
 
@@ -110,17 +152,19 @@ QuantizedTensor QuantizedTensor::unpack(const NumberFormat& format, const Shape&
   FormatParameters parameters =
       std::visit([&](const auto& chosen) -> FormatParameters { return chosen.read_parameters(reader, element_count); }, format.variant());
   check_parameters(ErrorCode::corrupt_file, source, format, parameters, element_count, kAdvice);
-  std::vector<std::int32_t> codes(static_cast<std::size_t>(element_count));
-  unpack_codes(layout, code_bits, packed_codes, codes);
-  check_codes(ErrorCode::corrupt_file, source, format, parameters, codes, kAdvice);
-  return {format, shape, std::move(codes), std::move(parameters)};
+  // Without zeroing what is written next: pages of a large tensor are touched once.
+  const auto codes = std::make_shared_for_overwrite<std::int32_t[]>(static_cast<std::size_t>(element_count));
+  const std::span<std::int32_t> all(codes.get(), static_cast<std::size_t>(element_count));
+  unpack_codes(layout, code_bits, packed_codes, all);
+  check_codes(ErrorCode::corrupt_file, source, format, parameters, all, kAdvice);
+  return {format, shape, codes, std::move(parameters), Checked{}};
 }
 
 std::int64_t QuantizedTensor::code_size_bits() const {
-  return 8 * packed_code_bytes(format_.code_layout(), format_.code_bits(), static_cast<std::int64_t>(codes_.size()));
+  return 8 * packed_code_bytes(format_.code_layout(), format_.code_bits(), shape_.element_count());
 }
 
-std::int64_t QuantizedTensor::parameter_size_bits() const { return 8 * format_.parameter_bytes(static_cast<std::int64_t>(codes_.size())); }
+std::int64_t QuantizedTensor::parameter_size_bits() const { return 8 * format_.parameter_bytes(shape_.element_count()); }
 
 FormatParameters fit(const NumberFormat& format, std::span<const float> values) {
   return std::visit([values](const auto& chosen) -> FormatParameters { return chosen.fit(values); }, format.variant());

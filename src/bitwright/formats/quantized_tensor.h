@@ -5,6 +5,8 @@
 #include "bitwright/formats/number_format.h"
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -21,12 +23,18 @@ class QuantizedTensor {
 
   [[nodiscard]] const NumberFormat& format() const noexcept { return format_; }
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
-  [[nodiscard]] std::span<const std::int32_t> codes() const noexcept { return codes_; }
+  [[nodiscard]] std::span<const std::int32_t> codes() const noexcept {
+    return {codes_.get(), static_cast<std::size_t>(shape_.element_count())};
+  }
   [[nodiscard]] const FormatParameters& parameters() const noexcept { return parameters_; }
 
   /// Values of all codes, row-major. Exactness: the format's own formula in float32, no other rounding.
   [[nodiscard]] std::vector<float> dequantize() const;
   void dequantize_into(std::span<float> dst) const;
+
+  /// Index of the first value that is not finite; nothing when all are. Parameters are finite, but scale times level may overflow.
+  /// Cost: nothing per element where the tensor has one table of values, else a decoding.
+  [[nodiscard]] std::optional<std::int64_t> first_not_finite() const;
 
   /// Bytes of the packed codes / of the parameters, as the packed file stores them.
   [[nodiscard]] std::vector<std::byte> packed_codes() const;
@@ -40,12 +48,16 @@ class QuantizedTensor {
   [[nodiscard]] std::int64_t code_size_bits() const;
   [[nodiscard]] std::int64_t parameter_size_bits() const;
 
-  friend bool operator==(const QuantizedTensor&, const QuantizedTensor&) = default;
+  friend bool operator==(const QuantizedTensor& a, const QuantizedTensor& b);
 
  private:
+  using Codes = std::shared_ptr<const std::int32_t[]>;
+  struct Checked {};  ///< says that codes and parameters were found to be those of the format
+  QuantizedTensor(NumberFormat format, Shape shape, Codes codes, FormatParameters parameters, Checked);
+
   NumberFormat format_;
   Shape shape_;
-  std::vector<std::int32_t> codes_;
+  Codes codes_;  ///< never changed, so copies of a tensor share them
   FormatParameters parameters_;
 };
 

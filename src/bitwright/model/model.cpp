@@ -5,9 +5,10 @@
 #include "bitwright/model/fixed_point_model.h"
 #include "bitwright/model/text_rules.h"
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
-#include <span>
 
 namespace bitwright {
 namespace {
@@ -57,6 +58,14 @@ void check_attribute_floats(const Model& model) {
   }
 }
 
+std::optional<std::int64_t> first_not_finite(const Weight& weight) {
+  if (const auto* tensor = std::get_if<QuantizedTensor>(&weight)) return tensor->first_not_finite();
+  const std::vector<float>& values = std::get<FloatTensor>(weight).values;
+  const auto wrong = std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
+  if (wrong == values.end()) return std::nullopt;
+  return wrong - values.begin();
+}
+
 void check_weights(const Model& model) {
   std::set<std::string_view> read;
   for (const Node& node : model.graph.nodes) read.insert(node.inputs.begin(), node.inputs.end());
@@ -69,15 +78,9 @@ void check_weights(const Model& model) {
                             name, tensor->values.size(), tensor->shape.element_count(), tensor->shape.to_string()));
       }
     }
-    const auto* floats = std::get_if<FloatTensor>(&weight);
-    const std::vector<float> decoded = floats == nullptr ? weight_values(weight) : std::vector<float>();
-    const std::span<const float> values = floats == nullptr ? decoded : floats->values;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (!std::isfinite(values[i])) {
-        fail_in(model,
-                fmt::format("weight \"{}\" is not finite at index {} (found {}, need a finite number); train again or repair the file.",
-                            name, i, values[i]));
-      }
+    if (const auto wrong = first_not_finite(weight)) {
+      fail_in(model, fmt::format("weight \"{}\" is not finite at index {} (found {}, need a finite number); train again or repair the file.",
+                                 name, *wrong, weight_values(weight)[static_cast<std::size_t>(*wrong)]));
     }
   }
 }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 namespace bitwright {
 namespace {
@@ -17,6 +18,7 @@ constexpr std::array<std::uint8_t, 8> kMagic = {0x89, 'B', 'W', 'T', '\r', '\n',
 constexpr std::uint16_t kVersion = 1;
 constexpr std::uint16_t kOrderMark = 0xFEFF;
 constexpr std::array<std::string_view, 5> kSectionNames = {"names", "graph", "metadata", "weights", "tensors"};
+constexpr std::size_t kTensors = kSectionNames.size() - 1;
 constexpr std::uint64_t kHeaderBytes = 24 + 20 * kSectionNames.size() + 8;
 
 using Bytes = std::span<const std::byte>;
@@ -132,9 +134,38 @@ class SectionReader : public ByteReader {
   }
 };
 
-std::map<std::string, Weight, std::less<>> read_tensors(SectionReader& reader, const std::vector<WeightEntry>& entries) {
+/// The checksum of the tensors, taken on the way: each tensor's bytes are hashed just before they are decoded, so that memory is read once.
+/// What was decoded counts only when `matches` said so at the end.
+class TensorsChecksum {
+ public:
+  explicit TensorsChecksum(Bytes section) : section_(section) {}
+
+  /// Hashes up to `end`, as far as the section goes.
+  void advance(std::uint64_t end) {
+    const auto to = static_cast<std::size_t>(std::min<std::uint64_t>(end, section_.size()));
+    if (to <= hashed_) return;
+    stream_.update(section_.subspan(hashed_, to - hashed_));
+    hashed_ = to;
+  }
+  /// Hashes what is left.
+  [[nodiscard]] bool matches(std::uint64_t checksum) {
+    advance(section_.size());
+    return stream_.value() == checksum;
+  }
+
+ private:
+  Bytes section_;
+  Xxh3Stream stream_;
+  std::size_t hashed_ = 0;
+};
+
+std::map<std::string, Weight, std::less<>> read_tensors(SectionReader& reader, const std::vector<WeightEntry>& entries,
+                                                        TensorsChecksum& checksum) {
   std::map<std::string, Weight, std::less<>> weights;
-  for (const WeightEntry& entry : entries) weights.emplace(entry.name, get_tensor(reader, entry));
+  for (const WeightEntry& entry : entries) {
+    checksum.advance(reader.position() + entry.parameter_bytes + entry.code_bytes);  // below 2^64: each is at most 2^62
+    weights.emplace(entry.name, get_tensor(reader, entry));
+  }
   return weights;
 }
 
@@ -171,7 +202,7 @@ void check_canonical(const Model& model, const std::array<Bytes, kSectionNames.s
   }
 }
 
-Model parse_sections(const std::array<Bytes, kSectionNames.size()>& sections, const std::string& source) {
+Model parse_sections(const std::array<Bytes, kSectionNames.size()>& sections, const std::string& source, TensorsChecksum& checksum) {
   std::vector<SectionReader> readers;
   for (std::size_t i = 0; i < sections.size(); ++i) readers.emplace_back(sections[i], source, kSectionNames[i]);
   Model model;
@@ -179,9 +210,21 @@ Model parse_sections(const std::array<Bytes, kSectionNames.size()>& sections, co
   model.graph = get_graph(readers[1], strings);
   get_metadata(readers[2], model);
   const std::vector<WeightEntry> entries = get_weights(readers[3], strings);
-  model.weights = read_tensors(readers[4], entries);
+  model.weights = read_tensors(readers[4], entries, checksum);
   for (const SectionReader& reader : readers) reader.finish();
   return model;
+}
+
+[[noreturn]] void fail_checksum(const std::string& source, std::size_t section) {
+  fail(ErrorCode::corrupt_file, "{}: the checksum of the {} section is wrong; the file is damaged, get it again.", source,
+       kSectionNames[section]);
+}
+
+/// The model is not something a caller gave: its faults are the file's.
+Error fault_of_file(const Error& error, const std::string& source) {
+  const bool is_of_the_model = error.code() == ErrorCode::invalid_input || error.code() == ErrorCode::numerical;
+  const bool names_the_file = !is_of_the_model && error.message().starts_with(source);
+  return {is_of_the_model ? ErrorCode::corrupt_file : error.code(), names_the_file ? error.message() : source + ": " + error.message()};
 }
 
 }  // namespace
@@ -204,24 +247,26 @@ Model unpack_model(std::span<const std::byte> file, const std::string& source) {
   for (std::size_t i = 0; i < table.size(); ++i) {
     sections[i] = file.subspan(static_cast<std::size_t>(position), static_cast<std::size_t>(table[i].length));
     position += table[i].length;
-    if (xxh3_64(sections[i]) != table[i].checksum) {
-      fail(ErrorCode::corrupt_file, "{}: the checksum of the {} section is wrong; the file is damaged, get it again.", source,
-           kSectionNames[i]);
-    }
+    // The tensors are hashed while they are decoded.
+    if (i < kTensors && xxh3_64(sections[i]) != table[i].checksum) fail_checksum(source, i);
   }
+  TensorsChecksum checksum(sections[kTensors]);
+  std::optional<Model> model;
   try {
-    Model model = parse_sections(sections, source);
-    validate(model);
-    check_canonical(model, sections, source);
-    return model;
+    model = parse_sections(sections, source, checksum);
   } catch (const Error& error) {
-    // The model is not something a caller gave: its faults are the file's.
-    if (error.code() != ErrorCode::invalid_input && error.code() != ErrorCode::numerical) {
-      if (error.message().starts_with(source)) throw;
-      throw Error(error.code(), source + ": " + error.message());
-    }
-    throw Error(ErrorCode::corrupt_file, source + ": " + error.message());
+    // Damage explains whatever else is wrong.
+    if (!checksum.matches(table[kTensors].checksum)) fail_checksum(source, kTensors);
+    throw fault_of_file(error, source);
   }
+  if (!checksum.matches(table[kTensors].checksum)) fail_checksum(source, kTensors);
+  try {
+    validate(*model);
+    check_canonical(*model, sections, source);
+  } catch (const Error& error) {
+    throw fault_of_file(error, source);
+  }
+  return *std::move(model);
 }
 
 void save_packed(const std::filesystem::path& path, const Model& model) {

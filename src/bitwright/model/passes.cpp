@@ -123,8 +123,7 @@ void reduce_to_scale_and_shift(Model& model, Node& product, Node& norm, const Ch
 
 }  // namespace
 
-Model fold_batch_normalization(const Model& source) {
-  Model model = source;
+Model fold_batch_normalization(Model model) {
   for (Node& norm : model.graph.nodes) {
     if (norm.op != Op::BatchNormalization) continue;
     Node* product = maker_of(model.graph, norm.inputs[0]);
@@ -142,8 +141,7 @@ Model fold_batch_normalization(const Model& source) {
   return model;
 }
 
-Model remove_training_nodes(const Model& source) {
-  Model model = source;
+Model remove_training_nodes(Model model) {
   Graph& graph = model.graph;
   for (std::size_t i = 0; i < graph.nodes.size();) {
     if (graph.nodes[i].op != Op::Dropout) {

@@ -10,9 +10,9 @@ namespace bitwright {
 /// A quantized weight keeps its codes: the per-channel factor can't enter them, so the fold is then expressed as `Conv` -> `BatchNormalization`
 /// with scale and shift only (mean 0, variance 1, epsilon 0), which the runtime fuses as a per-channel post-operation.
 /// Exactness: real-arithmetic identical; float32 results differ by rounding. Requires: a valid model. Ensures: a valid model.
-[[nodiscard]] Model fold_batch_normalization(const Model& model);
+[[nodiscard]] Model fold_batch_normalization(Model model);
 
 /// Drops nodes that do nothing at inference (Dropout).
-[[nodiscard]] Model remove_training_nodes(const Model& model);
+[[nodiscard]] Model remove_training_nodes(Model model);
 
 }  // namespace bitwright
