@@ -73,13 +73,12 @@ double measure_clock_ghz() {
   return static_cast<double>(kSteps) / seconds * 1e-9;
 }
 
-
 constexpr std::int64_t kProductSteps = 1 << 19;
 
-// Sixteen independent sums hide the latency of a multiply-add on every processor known to us. `hide` keeps the compiler from seeing that they
-// are equal and computing one of them.
+// Sixteen independent sums hide the latency of a multiply-add on every processor known to us. `hide` keeps the compiler from seeing that
+// they are equal and computing one of them.
 #if defined(__x86_64__)
-#define BITWRIGHT_HIDE(values, count)               \
+#define BITWRIGHT_HIDE(values, count) \
   _Pragma("GCC unroll 16") for (int hidden = 0; hidden < (count); ++hidden) asm volatile("" : "+v"((values)[hidden]))
 
 __attribute__((target("avx512f"))) double fma_avx512() {

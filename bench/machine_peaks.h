@@ -13,13 +13,13 @@ namespace bitwright {
 /// Units: 10^9 operations or bytes per second; a multiplication and an addition are two operations.
 struct MachinePeaks {
   std::string cpu;
-  double clock_ghz = 0.0;        ///< a chain of dependent additions, one cycle each
-  double float_fma_gops = 0.0;   ///< the widest multiply-add of float32 there is
+  double clock_ghz = 0.0;       ///< a chain of dependent additions, one cycle each
+  double float_fma_gops = 0.0;  ///< the widest multiply-add of float32 there is
   std::optional<double> int8_vnni_gops;
   std::optional<double> int8_amx_gops;
   std::optional<double> bfloat16_amx_gops;
-  double memory_read_gbs = 0.0;  ///< bytes read
-  double memory_copy_gbs = 0.0;  ///< bytes copied by memcpy: each is read and written
+  double memory_read_gbs = 0.0;   ///< bytes read
+  double memory_copy_gbs = 0.0;   ///< bytes copied by memcpy: each is read and written
   std::int64_t memory_bytes = 0;  ///< size of the buffer that was read
 };
 

@@ -65,8 +65,8 @@ class OnnxRuntime {
 [[nodiscard]] std::unique_ptr<Contender> session_contender(std::string name, Model model, std::string_view activations, int threads,
                                                            std::int64_t batch, std::span<const float> input);
 
-/// LibTorch, as training evaluates a network: channels last, inference mode, float32.
-[[nodiscard]] std::unique_ptr<Contender> torch_contender(std::string name, Model model, int threads, const Shape& input_shape,
+/// LibTorch in inference mode, float32, channels last. Requires: a model without batch normalization behind products.
+[[nodiscard]] std::unique_ptr<Contender> torch_contender(std::string name, const Model& model, int threads, const Shape& input_shape,
                                                          std::span<const float> input);
 [[nodiscard]] std::string torch_version();
 

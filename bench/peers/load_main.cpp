@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a packed file to the first image's scores, in a fresh process each time: what a user waits for. The file is in the page cache, as it is the
-// second time anyone opens it.
+// From a packed file to the first image's scores, in a fresh process each time: what a user waits for. The file is in the page cache, as it
+// is the second time anyone opens it.
 //   load_bench FILE.bw|NETWORK:FORMAT [SAMPLES] [JSON]
 // NETWORK:FORMAT, e.g. resnet18:pow2:5, makes the file first. Printed: medians over the processes.
 #include "bench/peers/measure.h"
@@ -74,7 +74,8 @@ Json measure(const std::string& self, const fs::path& file, int samples) {
   std::map<std::string, std::vector<double>> parts;
   for (int i = 0; i <= samples; ++i) {
     const SubprocessResult result = run_subprocess({self, "--once", file.string()}, {}, KeptStreams::stdout_only);
-    if (result.exit_status != 0) fail(ErrorCode::io, "{}: the measured process failed (exit {}); run it by hand.", self, result.exit_status);
+    if (result.exit_status != 0)
+      fail(ErrorCode::io, "{}: the measured process failed (exit {}); run it by hand.", self, result.exit_status);
     if (i == 0) continue;  // it brings the file and the program into the page cache
     const Json answer = Json::parse(result.output);
     for (const auto& [name, value] : answer.items()) parts[name].push_back(value.get<double>());

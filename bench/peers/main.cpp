@@ -143,7 +143,8 @@ std::vector<double> differences(const Field& field) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     percents.push_back(difference_percent(outputs[i], outputs[field.reference[i]]));
     if (field.contenders[i]->name() == "bitwright/float32/float" && !(percents.back() <= kSameAnswersPercent)) {
-      fail(ErrorCode::check_failed, "{}: ONNX Runtime gives other answers (found {:.2g} % of their range, need at most {:.2g} %); no time is taken.",
+      fail(ErrorCode::check_failed,
+           "{}: ONNX Runtime gives other answers (found {:.2g} % of their range, need at most {:.2g} %); no time is taken.",
            field.contenders[i]->name(), percents.back(), kSameAnswersPercent);
     }
   }

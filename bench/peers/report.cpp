@@ -19,7 +19,9 @@ Json find_contender(const Json& peer_case, std::string_view name) {
 
 std::string case_table(const Json& peer_case) {
   const Json float_peer = find_contender(peer_case, "onnxruntime/float32");
-  std::string table = "| | median, ms | fastest, ms | images/s | times faster than ONNX Runtime float32 | largest difference, % |\n|---|---:|---:|---:|---:|---:|\n";
+  std::string table =
+      "| | median, ms | fastest, ms | images/s | times faster than ONNX Runtime float32 | largest difference, % "
+      "|\n|---|---:|---:|---:|---:|---:|\n";
   for (const Json& contender : peer_case.at("contenders")) {
     const double ms = contender.at("median_ms").get<double>();
     const std::string faster = float_peer.is_null() ? "" : fmt::format("{:.2f}", float_peer.at("median_ms").get<double>() / ms);

@@ -51,33 +51,31 @@ std::uint64_t sign_bit(int code_bits, bool is_signed) noexcept { return is_signe
 constexpr std::size_t kCodesInStep = 8;
 
 template <int kCodeBits>
-void unpack_steps(std::span<const std::byte> src, std::span<std::int32_t> codes, bool is_signed) noexcept {
+void unpack_steps(std::span<const std::byte> src, std::span<std::int32_t> codes) noexcept {
   constexpr std::uint32_t kMask = (std::uint32_t{1} << kCodeBits) - 1;
-  const auto sign = static_cast<std::uint32_t>(sign_bit(kCodeBits, is_signed));
   const std::byte* from = src.data();
   for (std::size_t i = 0; i < codes.size(); i += kCodesInStep, from += kCodeBits) {
     std::uint64_t word = 0;
     std::memcpy(&word, from, kCodeBits);
     for (std::size_t k = 0; k < kCodesInStep; ++k) {
-      const std::uint32_t code = static_cast<std::uint32_t>(word >> (k * kCodeBits)) & kMask;
-      codes[i + k] = static_cast<std::int32_t>((code ^ sign) - sign);
+      codes[i + k] = static_cast<std::int32_t>(static_cast<std::uint32_t>(word >> (k * kCodeBits)) & kMask);
     }
   }
 }
 
-/// Unpacks whole steps and returns how many codes they were: most of them for up to eight bits, none for more.
+/// Unpacks whole steps and returns how many codes they were: most of them for unsigned ones of up to eight bits, none for others.
 std::size_t unpack_in_steps(int code_bits, std::span<const std::byte> src, std::span<std::int32_t> codes, bool is_signed) noexcept {
-  if (std::endian::native != std::endian::little) return 0;
+  if (is_signed || std::endian::native != std::endian::little) return 0;
   const std::span<std::int32_t> whole = codes.first(codes.size() / kCodesInStep * kCodesInStep);
   switch (code_bits) {
-    case 1: unpack_steps<1>(src, whole, is_signed); break;
-    case 2: unpack_steps<2>(src, whole, is_signed); break;
-    case 3: unpack_steps<3>(src, whole, is_signed); break;
-    case 4: unpack_steps<4>(src, whole, is_signed); break;
-    case 5: unpack_steps<5>(src, whole, is_signed); break;
-    case 6: unpack_steps<6>(src, whole, is_signed); break;
-    case 7: unpack_steps<7>(src, whole, is_signed); break;
-    case 8: unpack_steps<8>(src, whole, is_signed); break;
+    case 1: unpack_steps<1>(src, whole); break;
+    case 2: unpack_steps<2>(src, whole); break;
+    case 3: unpack_steps<3>(src, whole); break;
+    case 4: unpack_steps<4>(src, whole); break;
+    case 5: unpack_steps<5>(src, whole); break;
+    case 6: unpack_steps<6>(src, whole); break;
+    case 7: unpack_steps<7>(src, whole); break;
+    case 8: unpack_steps<8>(src, whole); break;
     default: return 0;
   }
   return whole.size();

@@ -106,7 +106,8 @@ void PowerOfTwo::encode(const Parameters& parameters, std::span<const float> val
 void PowerOfTwo::decode(const Parameters& parameters, std::span<const std::int32_t> codes, std::span<float> values) const {
   BITWRIGHT_ASSERT(values.size() == codes.size());
   constexpr std::size_t kMostCodes = std::size_t{1} << 8;
-  std::array<float, kMostCodes> levels{};
+  std::array<float, kMostCodes> levels;
+  levels[0] = 0.0F;
   for (std::size_t i = 1; i < static_cast<std::size_t>(code_count()); ++i) {
     const int code = static_cast<int>(i) - 1;
     levels[i] = std::ldexp((code & 1) != 0 ? -1.0F : 1.0F, parameters.exp_min + (code >> 1));

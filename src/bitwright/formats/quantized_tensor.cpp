@@ -5,7 +5,10 @@
 #include "bitwright/core/error.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
+#include <mutex>
 #include <numeric>
 #include <type_traits>
 #include <utility>
@@ -37,25 +40,62 @@ void check_parameters(ErrorCode code, std::string_view where, const NumberFormat
   if (!problem.empty()) fail(code, "{}: {}; {}.", where, problem, advice);
 }
 
-void check_codes(ErrorCode code, std::string_view where, const NumberFormat& format, const FormatParameters& parameters,
-                 std::span<const std::int32_t> codes, std::string_view advice) {
-  const CodeRange range =
-      visit_with_parameters(format, parameters, [](const auto& chosen, const auto& own) { return chosen.code_range(own); });
-  const auto is_wrong = [range](std::int32_t found) { return found < range.first || found > range.last; };
-  // Whether a block has a wrong code is asked without stopping at the first, which compilers turn into vectors.
-  constexpr std::size_t kBlock = 4096;
-  for (std::size_t first = 0; first < codes.size(); first += kBlock) {
-    const std::span<const std::int32_t> block = codes.subspan(first, std::min(kBlock, codes.size() - first));
-    bool any = false;
-    for (const std::int32_t found : block) any |= found < range.first || found > range.last;
-    if (!any) continue;
-    const auto wrong = std::ranges::find_if(block, is_wrong);
-    fail(code, "{}: a code lies outside {} (found {} at index {}, need {} to {}); {}.", where, format.spec(), *wrong,
-         static_cast<std::int64_t>(first) + (wrong - block.begin()), range.first, range.last, advice);
+/// Codes that are handled at a time: few enough for the first-level cache, and whole bytes in every layout.
+constexpr std::int64_t kBlock = 40 * 100;
+
+/// Calls `visit(first, block)` for all packed codes, block by block.
+template <typename Visit>
+void for_each_block(CodeLayout layout, int code_bits, std::span<const std::byte> packed, std::int64_t count, Visit&& visit) {
+  std::array<std::int32_t, kBlock> codes;
+  for (std::int64_t first = 0; first < count; first += kBlock) {
+    const std::int64_t size = std::min(kBlock, count - first);
+    const std::span<std::int32_t> block(codes.data(), static_cast<std::size_t>(size));
+    unpack_codes(layout, code_bits,
+                 packed.subspan(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, first)),
+                                static_cast<std::size_t>(packed_code_bytes(layout, code_bits, size))),
+                 block);
+    visit(first, std::span<const std::int32_t>(block));
   }
 }
 
+/// `first`: index of the first of these codes in the tensor.
+void check_codes(ErrorCode code, std::string_view where, const NumberFormat& format, const FormatParameters& parameters,
+                 std::span<const std::int32_t> codes, std::int64_t first, std::string_view advice) {
+  const CodeRange range =
+      visit_with_parameters(format, parameters, [](const auto& chosen, const auto& own) { return chosen.code_range(own); });
+  const auto is_wrong = [range](std::int32_t found) { return found < range.first || found > range.last; };
+  // The lowest and the highest are found without branches, in vectors; the first wrong one only where there is one.
+  std::int32_t lowest = std::numeric_limits<std::int32_t>::max();
+  std::int32_t highest = std::numeric_limits<std::int32_t>::min();
+  for (const std::int32_t found : codes) {
+    lowest = std::min(lowest, found);
+    highest = std::max(highest, found);
+  }
+  if (codes.empty() || (lowest >= range.first && highest <= range.last)) return;
+  const auto wrong = std::ranges::find_if(codes, is_wrong);
+  fail(code, "{}: a code lies outside {} (found {} at index {}, need {} to {}); {}.", where, format.spec(), *wrong,
+       first + (wrong - codes.begin()), range.first, range.last, advice);
+}
+
+/// Whether a value depends on where its code stands.
+bool has_buckets(const NumberFormat& format) {
+  return std::visit(
+      [](const auto& chosen) {
+        if constexpr (requires { chosen.bucket_size; }) return chosen.bucket_size.has_value();
+        return false;
+      },
+      format.variant());
+}
+
 }  // namespace
+
+/// Packed, unpacked, or both: what is not there is made when it is wanted.
+struct QuantizedTensor::Codes {
+  std::vector<std::byte> packed;  ///< empty for a tensor that was made from codes
+  std::unique_ptr<std::int32_t[]> unpacked;
+  std::vector<std::int32_t> given;  ///< what a tensor was made from
+  std::once_flag unpack_once;
+};
 
 QuantizedTensor::QuantizedTensor(NumberFormat format, Shape shape, std::vector<std::int32_t> codes, FormatParameters parameters)
     : format_(std::move(format)), shape_(std::move(shape)), parameters_(std::move(parameters)) {
@@ -67,35 +107,90 @@ QuantizedTensor::QuantizedTensor(NumberFormat format, Shape shape, std::vector<s
   }
   const std::string where = fmt::format("{} tensor {}", format_.spec(), shape_.to_string());
   check_parameters(ErrorCode::invalid_input, where, format_, parameters_, element_count, kAdvice);
-  check_codes(ErrorCode::invalid_input, where, format_, parameters_, codes, kAdvice);
-  const auto owner = std::make_shared<const std::vector<std::int32_t>>(std::move(codes));
-  codes_ = Codes(owner, owner->data());
+  check_codes(ErrorCode::invalid_input, where, format_, parameters_, codes, 0, kAdvice);
+  codes_ = std::make_shared<Codes>();
+  codes_->given = std::move(codes);
 }
 
-QuantizedTensor::QuantizedTensor(NumberFormat format, Shape shape, Codes codes, FormatParameters parameters, Checked)
+QuantizedTensor::QuantizedTensor(NumberFormat format, Shape shape, std::shared_ptr<Codes> codes, FormatParameters parameters)
     : format_(std::move(format)), shape_(std::move(shape)), codes_(std::move(codes)), parameters_(std::move(parameters)) {}
 
 bool operator==(const QuantizedTensor& a, const QuantizedTensor& b) {
-  return a.format_ == b.format_ && a.shape_ == b.shape_ && a.parameters_ == b.parameters_ && std::ranges::equal(a.codes(), b.codes());
+  if (a.format_ != b.format_ || a.shape_ != b.shape_ || a.parameters_ != b.parameters_) return false;
+  if (a.codes_ == b.codes_) return true;
+  // One layout has one packed form.
+  if (!a.codes_->packed.empty() && !b.codes_->packed.empty()) return a.codes_->packed == b.codes_->packed;
+  return std::ranges::equal(a.codes(), b.codes());
+}
+
+std::span<const std::int32_t> QuantizedTensor::codes() const {
+  Codes& kept = *codes_;
+  if (kept.packed.empty()) return kept.given;
+  const auto count = static_cast<std::size_t>(shape_.element_count());
+  std::call_once(kept.unpack_once, [&] {
+    kept.unpacked = std::make_unique_for_overwrite<std::int32_t[]>(count);
+    unpack_codes(format_.code_layout(), format_.code_bits(), kept.packed, {kept.unpacked.get(), count});
+  });
+  return {kept.unpacked.get(), count};
+}
+
+void QuantizedTensor::copy_codes(std::int64_t first, std::span<std::int32_t> dst) const {
+  BITWRIGHT_ASSERT(first >= 0 && first + std::ssize(dst) <= shape_.element_count());
+  const Codes& kept = *codes_;
+  if (kept.packed.empty()) {
+    std::ranges::copy(std::span(kept.given).subspan(static_cast<std::size_t>(first), dst.size()), dst.begin());
+    return;
+  }
+  const CodeLayout layout = format_.code_layout();
+  const int code_bits = format_.code_bits();
+  // From where codes begin with a byte; at most 39 of them are not wanted.
+  constexpr std::int64_t kWholeBytes = 40;
+  std::array<std::int32_t, kWholeBytes> edge;
+  while (!dst.empty() && first % kWholeBytes != 0) {
+    const std::int64_t begin = first / kWholeBytes * kWholeBytes;
+    const std::int64_t size = std::min(kWholeBytes, shape_.element_count() - begin);
+    const std::span<const std::byte> from =
+        std::span(kept.packed).subspan(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, begin)));
+    unpack_codes(layout, code_bits, from.first(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, size))),
+                 std::span(edge).first(static_cast<std::size_t>(size)));
+    const auto wanted = static_cast<std::size_t>(std::min(std::ssize(dst), begin + size - first));
+    std::copy_n(edge.begin() + (first - begin), wanted, dst.begin());
+    dst = dst.subspan(wanted);
+    first += static_cast<std::int64_t>(wanted);
+  }
+  if (dst.empty()) return;
+  const std::span<const std::byte> from =
+      std::span(kept.packed).subspan(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, first)));
+  unpack_codes(layout, code_bits, from.first(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, std::ssize(dst)))), dst);
 }
 
 std::vector<float> QuantizedTensor::dequantize() const {
-  std::vector<float> values(codes().size());
+  std::vector<float> values(static_cast<std::size_t>(shape_.element_count()));
   dequantize_into(values);
   return values;
 }
 
 void QuantizedTensor::dequantize_into(std::span<float> dst) const {
-  visit_with_parameters(format_, parameters_, [&](const auto& chosen, const auto& own) { chosen.decode(own, codes(), dst); });
+  BITWRIGHT_ASSERT(static_cast<std::int64_t>(dst.size()) == shape_.element_count());
+  visit_with_parameters(format_, parameters_, [&](const auto& chosen, const auto& own) {
+    if (codes_->packed.empty() || has_buckets(format_)) {
+      chosen.decode(own, codes(), dst);
+      return;
+    }
+    for_each_block(format_.code_layout(), format_.code_bits(), codes_->packed, shape_.element_count(),
+                   [&](std::int64_t first, std::span<const std::int32_t> block) {
+                     chosen.decode(own, block, dst.subspan(static_cast<std::size_t>(first), block.size()));
+                   });
+  });
 }
 
 std::optional<std::int64_t> QuantizedTensor::first_not_finite() const {
-  const auto finite = [](std::span<const float> values) { return std::ranges::all_of(values, [](float value) { return std::isfinite(value); }); };
+  const auto finite = [](std::span<const float> values) {
+    return std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
+  };
   const std::vector<float> levels = visit_with_parameters(format_, parameters_, [](const auto& chosen, const auto& own) {
     std::vector<float> values;
-    if constexpr (requires { chosen.bucket_size; }) {
-      if (chosen.bucket_size) return values;
-    }
+    if (has_buckets(chosen)) return values;
     const CodeRange range = chosen.code_range(own);
     constexpr std::int64_t kMostLevels = 1 << 16;
     if (static_cast<std::int64_t>(range.last) - range.first >= kMostLevels) return values;
@@ -113,6 +208,7 @@ std::optional<std::int64_t> QuantizedTensor::first_not_finite() const {
 }
 
 std::vector<std::byte> QuantizedTensor::packed_codes() const {
+  if (!codes_->packed.empty()) return codes_->packed;
   std::vector<std::byte> bytes(static_cast<std::size_t>(code_size_bits() / 8));
   pack_codes(format_.code_layout(), format_.code_bits(), codes(), bytes);
   return bytes;
@@ -152,12 +248,12 @@ QuantizedTensor QuantizedTensor::unpack(const NumberFormat& format, const Shape&
   FormatParameters parameters =
       std::visit([&](const auto& chosen) -> FormatParameters { return chosen.read_parameters(reader, element_count); }, format.variant());
   check_parameters(ErrorCode::corrupt_file, source, format, parameters, element_count, kAdvice);
-  // Without zeroing what is written next: pages of a large tensor are touched once.
-  const auto codes = std::make_shared_for_overwrite<std::int32_t[]>(static_cast<std::size_t>(element_count));
-  const std::span<std::int32_t> all(codes.get(), static_cast<std::size_t>(element_count));
-  unpack_codes(layout, code_bits, packed_codes, all);
-  check_codes(ErrorCode::corrupt_file, source, format, parameters, all, kAdvice);
-  return {format, shape, codes, std::move(parameters), Checked{}};
+  for_each_block(layout, code_bits, packed_codes, element_count, [&](std::int64_t first, std::span<const std::int32_t> block) {
+    check_codes(ErrorCode::corrupt_file, source, format, parameters, block, first, kAdvice);
+  });
+  auto codes = std::make_shared<Codes>();
+  codes->packed.assign(packed_codes.begin(), packed_codes.end());
+  return {format, shape, std::move(codes), std::move(parameters)};
 }
 
 std::int64_t QuantizedTensor::code_size_bits() const {

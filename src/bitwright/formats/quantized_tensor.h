@@ -14,7 +14,10 @@ namespace bitwright {
 
 /// Exact codes, their parameters, format and shape: what training hands over, what the packed file stores, what kernels are tested against.
 ///
-/// Codes are stored as int32. `FixedPoint` codes are signed two's-complement integers; all other formats use 0 .. code_count-1.
+/// `FixedPoint` codes are signed two's-complement integers; all other formats use 0 .. code_count-1.
+///
+/// A tensor that was read from a file keeps its codes packed: 5 bits a weight instead of 32, and nothing is made from them that nobody asks
+/// for. Codes never change, so copies of a tensor share them. Safe for several threads that read.
 class QuantizedTensor {
  public:
   /// Requires: codes.size() == shape.element_count(); parameters' alternative fits the format. Throws: `Error(invalid_input)` otherwise and
@@ -23,9 +26,11 @@ class QuantizedTensor {
 
   [[nodiscard]] const NumberFormat& format() const noexcept { return format_; }
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
-  [[nodiscard]] std::span<const std::int32_t> codes() const noexcept {
-    return {codes_.get(), static_cast<std::size_t>(shape_.element_count())};
-  }
+  /// All codes, row-major. Cost: the first call on a tensor that was read from a file unpacks them, and they stay; where parts or one pass
+  /// do, `copy_codes` and `dequantize_into` take no memory.
+  [[nodiscard]] std::span<const std::int32_t> codes() const;
+  /// The codes `first` .. `first + dst.size() - 1`. Requires: they exist.
+  void copy_codes(std::int64_t first, std::span<std::int32_t> dst) const;
   [[nodiscard]] const FormatParameters& parameters() const noexcept { return parameters_; }
 
   /// Values of all codes, row-major. Exactness: the format's own formula in float32, no other rounding.
@@ -51,13 +56,13 @@ class QuantizedTensor {
   friend bool operator==(const QuantizedTensor& a, const QuantizedTensor& b);
 
  private:
-  using Codes = std::shared_ptr<const std::int32_t[]>;
-  struct Checked {};  ///< says that codes and parameters were found to be those of the format
-  QuantizedTensor(NumberFormat format, Shape shape, Codes codes, FormatParameters parameters, Checked);
+  struct Codes;
+  /// Of codes and parameters that were found to be those of the format.
+  QuantizedTensor(NumberFormat format, Shape shape, std::shared_ptr<Codes> codes, FormatParameters parameters);
 
   NumberFormat format_;
   Shape shape_;
-  Codes codes_;  ///< never changed, so copies of a tensor share them
+  std::shared_ptr<Codes> codes_;
   FormatParameters parameters_;
 };
 

@@ -79,8 +79,9 @@ void check_weights(const Model& model) {
       }
     }
     if (const auto wrong = first_not_finite(weight)) {
-      fail_in(model, fmt::format("weight \"{}\" is not finite at index {} (found {}, need a finite number); train again or repair the file.",
-                                 name, *wrong, weight_values(weight)[static_cast<std::size_t>(*wrong)]));
+      fail_in(model,
+              fmt::format("weight \"{}\" is not finite at index {} (found {}, need a finite number); train again or repair the file.", name,
+                          *wrong, weight_values(weight)[static_cast<std::size_t>(*wrong)]));
     }
   }
 }

@@ -28,7 +28,8 @@ CodeTable code_table(const QuantizedTensor& tensor, std::int64_t max_levels) {
   std::vector<std::int32_t> all(static_cast<std::size_t>(table.levels));
   std::iota(all.begin(), all.end(), first);
   table.values = QuantizedTensor(tensor.format(), Shape{table.levels}, all, tensor.parameters()).dequantize();
-  table.codes.assign(tensor.codes().begin(), tensor.codes().end());
+  table.codes.resize(static_cast<std::size_t>(tensor.shape().element_count()));
+  tensor.copy_codes(0, table.codes);
   for (std::int32_t& code : table.codes) code -= first;
   return table;
 }
