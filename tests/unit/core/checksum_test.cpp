@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace bitwright {
 namespace {
 
@@ -20,6 +22,18 @@ TEST(Sha256, KnownAnswers) {
 TEST(Xxh3, KnownAnswers) {
   EXPECT_EQ(xxh3_64({}), 0x2D06800538D394C2ULL);
   EXPECT_EQ(xxh3_64(as_bytes("abc")), 0x78AF5F94892F3950ULL);
+}
+
+TEST(Xxh3, PartsGiveWhatTheWholeGives) {
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text += static_cast<char>(i * 7 + i / 256);
+  for (const std::size_t part : {1, 3, 64, 255, 1024, 4999, 5000}) {
+    Xxh3Stream stream;
+    for (std::size_t first = 0; first < text.size(); first += part)
+      stream.update(as_bytes(text).subspan(first, std::min(part, text.size() - first)));
+    EXPECT_EQ(stream.value(), xxh3_64(as_bytes(text))) << part;
+  }
+  EXPECT_EQ(Xxh3Stream().value(), xxh3_64({}));
 }
 
 TEST(Xxh3, OneFlippedBitChangesIt) {

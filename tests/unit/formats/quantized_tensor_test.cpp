@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -109,6 +110,95 @@ TEST(QuantizedTensor, HugeShapeAllocatesNothing) {
       "net.bw: conv1.weight: wrong number of code bytes for a pow2:3 tensor [1099511627776] (found 1, need 412316860416); the file is "
       "damaged, get it again.",
       kPow2, {std::int64_t{1} << 40}, bytes_of({0}), bytes_of({0, 0}));
+}
+
+/// Codes that use the whole range of the format, in an order that does not repeat with the width of a byte.
+std::vector<std::int32_t> mixed_codes(const NumberFormat& format, std::int64_t count) {
+  const bool is_signed = format.get_if<FixedPoint>() != nullptr;
+  const std::int64_t first = is_signed ? -format.code_count() / 2 : 0;
+  std::vector<std::int32_t> codes;
+  for (std::int64_t i = 0; i < count; ++i) codes.push_back(static_cast<std::int32_t>(first + (i * i + 7 * i) % format.code_count()));
+  return codes;
+}
+
+FormatParameters parameters_for(const NumberFormat& format, std::int64_t count) {
+  std::vector<float> values;
+  for (std::int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(i % 37) - 18.0F);
+  return fit(format, values);
+}
+
+/// More than one block of codes, and a rest that fills no byte.
+constexpr std::int64_t kSomeBlocks = 2 * 4000 + 13;
+
+class FromFile : public testing::TestWithParam<const char*> {
+ protected:
+  const NumberFormat format_ = NumberFormat::parse(GetParam());
+  const std::vector<std::int32_t> codes_ = mixed_codes(format_, kSomeBlocks);
+  const QuantizedTensor made_{format_, {kSomeBlocks}, codes_, parameters_for(format_, kSomeBlocks)};
+  const QuantizedTensor read_ = QuantizedTensor::unpack(format_, {kSomeBlocks}, made_.packed_codes(), made_.packed_parameters(), "test");
+};
+
+TEST_P(FromFile, IsTheTensorThatWasPacked) {
+  EXPECT_EQ(read_.packed_codes(), made_.packed_codes());
+  EXPECT_EQ(read_.dequantize(), made_.dequantize());  // block by block, before anyone asked for codes
+  EXPECT_EQ(read_, made_);
+  EXPECT_THAT(read_.codes(), testing::ElementsAreArray(codes_));
+  EXPECT_EQ(read_, QuantizedTensor::unpack(format_, {kSomeBlocks}, made_.packed_codes(), made_.packed_parameters(), "test"));
+  EXPECT_FALSE(read_.first_not_finite());
+}
+
+TEST_P(FromFile, AnyPartOfTheCodesCanBeCopied) {
+  for (const std::int64_t first : {0, 1, 7, 8, 39, 40, 41, 3999, 4000, 8000, 8012, 8013}) {
+    for (const std::int64_t count : {0, 1, 2, 8, 33, 80, 4001}) {
+      if (first + count > kSomeBlocks) continue;
+      std::vector<std::int32_t> part(static_cast<std::size_t>(count));
+      read_.copy_codes(first, part);
+      EXPECT_TRUE(std::equal(part.begin(), part.end(), codes_.begin() + first)) << first << ", " << count;
+      std::ranges::fill(part, -1);
+      made_.copy_codes(first, part);
+      EXPECT_TRUE(std::equal(part.begin(), part.end(), codes_.begin() + first)) << first << ", " << count;
+    }
+  }
+}
+
+TEST_P(FromFile, CopiesShareTheirCodes) {
+  const QuantizedTensor copy = read_;
+  EXPECT_EQ(copy.codes().data(), read_.codes().data());
+  EXPECT_EQ(copy, read_);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, FromFile,
+                         testing::Values("fixed<2,3>", "fixed<2,14>", "pow2:2", "pow2:3", "pow2:5", "pow2:8", "ternary", "ternary:2bit",
+                                         "uniform:1", "uniform:6", "uniform:7/256", "uniform:12", "codebook:16", "codebook:5/100"));
+
+TEST(QuantizedTensor, TheFirstWrongCodeIsFoundInAnyBlock) {
+  for (const std::int64_t wrong : {std::int64_t{0}, std::int64_t{3999}, std::int64_t{4000}, kSomeBlocks - 1}) {
+    std::vector<std::byte> bytes(static_cast<std::size_t>(kSomeBlocks));
+    const std::vector<std::int32_t> zeros(static_cast<std::size_t>(kSomeBlocks));
+    std::vector<std::int32_t> codes = zeros;
+    codes[static_cast<std::size_t>(wrong)] = 7;  // pow2:3 has five codes
+    bytes.resize(static_cast<std::size_t>(packed_code_bytes(CodeLayout::unsigned_bits, 3, kSomeBlocks)));
+    pack_codes(CodeLayout::unsigned_bits, 3, codes, bytes);
+    test::expect_error(
+        ErrorCode::corrupt_file,
+        fmt::format("net.bw: a code lies outside pow2:3 (found 7 at index {}, need 0 to 4); the file is damaged, get it again.", wrong),
+        [&] {
+          (void)QuantizedTensor::unpack(kPow2, {kSomeBlocks}, bytes, bytes_of({0, -1}), "net.bw");
+        });
+  }
+}
+
+TEST(QuantizedTensor, ValuesThatOverflowAreFound) {
+  // 3e38 + 3e38 * 1: the level is finite, scale and minimum are, their sum is not.
+  const auto tensor = [](std::optional<std::int64_t> bucket_size, std::vector<Bucket> buckets) {
+    return QuantizedTensor(Uniform{.bits = 1, .bucket_size = bucket_size}, {4}, {0, 0, 1, 0},
+                           Uniform::Parameters{.buckets = std::move(buckets)});
+  };
+  const Bucket huge{.scale = 3e38F, .min = 3e38F};
+  const Bucket small{.scale = 1.0F, .min = 0.0F};
+  EXPECT_EQ(tensor(std::nullopt, {huge}).first_not_finite(), 2);
+  EXPECT_EQ(tensor(2, {huge, small}).first_not_finite(), std::nullopt);  // the first bucket has no 1
+  EXPECT_EQ(tensor(2, {small, huge}).first_not_finite(), 2);
 }
 
 TEST(QuantizedTensor, EmptyTensorsWork) {

@@ -140,6 +140,15 @@ TEST(PackedFile, AnyFlippedBitIsDetected) {
   }
 }
 
+// The tensors are decoded while they are hashed: whatever the decoder says of damaged bytes, the message is the checksum's.
+TEST(PackedFile, DamagedTensorsAreAMatterOfTheChecksum) {
+  const Bytes file = pack_model(tiny("pow2"));
+  Bytes damaged = file;
+  damaged.back() ^= std::byte{0xFF};  // the padding bits, which the decoder refuses too
+  expect_error(ErrorCode::corrupt_file, "net.bw: the checksum of the tensors section is wrong; the file is damaged, get it again.",
+               [&] { (void)unpack_model(damaged, "net.bw"); });
+}
+
 TEST(PackedFile, AnyTruncationOrExtensionIsCorrupt) {
   const Bytes file = pack_model(tiny("ternary"));
   for (std::size_t length = 0; length < file.size(); ++length) {
