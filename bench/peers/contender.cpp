@@ -96,7 +96,8 @@ void OnnxRuntime::release(const std::string& name) { (void)ask({{"do", "release"
 
 std::vector<double> OnnxRuntime::run(const std::string& name, int repeats) {
   std::vector<double> seconds;
-  for (const json& ns : ask({{"do", "run"}, {"name", name}, {"repeats", repeats}}).at("ns")) seconds.push_back(ns.get<double>() * 1e-9);
+  const json answer = ask({{"do", "run"}, {"name", name}, {"repeats", repeats}});
+  for (const json& ns : answer.at("ns")) seconds.push_back(ns.get<double>() * 1e-9);
   return seconds;
 }
 
