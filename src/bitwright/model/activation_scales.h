@@ -23,8 +23,8 @@ inline constexpr std::string_view kOutputScaleAttribute = "output_scale";
 using ActivationScales = std::map<std::string, float, std::less<>>;
 
 /// The scales that a graph states.
-/// Throws: `Error(invalid_input)` naming the node: a scale that is no float32, not finite or not above 0, `input_scale` on a node that reads no
-/// input of the graph, two nodes that disagree about an input.
+/// Throws: `Error(invalid_input)` naming the node: a scale that is no float32, not finite or not above 0, `input_scale` on a node that
+/// reads no input of the graph, two nodes that disagree about an input.
 [[nodiscard]] ActivationScales activation_scales(const Graph& graph);
 
 /// The graph with exactly these scales. Requires: every name is an input of the graph or output 0 of a node.

@@ -17,9 +17,7 @@ bool has_vnni(dnnl::cpu_isa isa) noexcept {
   return isa == dnnl::cpu_isa::avx512_core_vnni || isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
 }
 
-bool has_bfloat16(dnnl::cpu_isa isa) noexcept {
-  return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
-}
+bool has_bfloat16(dnnl::cpu_isa isa) noexcept { return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx; }
 
 }  // namespace
 

@@ -38,13 +38,9 @@ void run_images(const Model& prepared, std::span<const float> images, const Cali
   const ThreadScope threads(options.threads);
   for (std::int64_t first = 0; first < count;) {
     const std::int64_t batch = std::min(options.batch, count - first);
-    Plan plan = make_plan(prepared,
-                          {.batch = batch,
-                           .threads = options.threads,
-                           .activations = Activations::float32,
-                           .scales = {},
-                           .observer = observer},
-                          constants);
+    Plan plan = make_plan(
+        prepared, {.batch = batch, .threads = options.threads, .activations = Activations::float32, .scales = {}, .observer = observer},
+        constants);
     for (; count - first >= batch; first += batch) {
       std::copy_n(images.data() + first * image_size, batch * image_size, plan.input);
       plan.run();
@@ -58,7 +54,8 @@ ObservedValues measure_ranges(const Model& prepared, std::span<const float> imag
     double& largest = values[name].largest;
     for (const float element : elements) {
       if (!std::isfinite(element)) {
-        fail(ErrorCode::numerical, "{}: value \"{}\" is not finite on these images (found {}, need a finite number); check images and weights.",
+        fail(ErrorCode::numerical,
+             "{}: value \"{}\" is not finite on these images (found {}, need a finite number); check images and weights.",
              prepared.graph.name, name, element);
       }
       largest = std::max(largest, std::abs(static_cast<double>(element)));
@@ -132,7 +129,7 @@ void share_scales(const Graph& graph, const ValueForms& forms, ActivationScales&
   for (bool has_changed = true; has_changed;) {
     has_changed = false;
     for (const Node& node : graph.nodes) {
-      if (node.op != Op::Concat && !keeps_scale(node.op)) continue;
+      if (node.op != Op::Concat && !keeps_scale(node)) continue;
       const std::string& result = node.outputs.front();
       std::vector<float*> group;
       float largest = 0.0F;
@@ -189,9 +186,8 @@ Model calibrate(const Model& model, std::span<const float> images, const Calibra
   ObservedValues observed = measure_ranges(prepared, images, options);
   if (options.rule != CalibrationRule::minmax) measure_histograms(prepared, images, options, observed);
   // Which kernels read codes depends on batch and processor; a file that is calibrated once serves all of them.
-  const ValueForms forms(prepared.graph, Activations::int8, {}, [&prepared](const Node& node) {
-    return prepared.weights.contains(node.inputs[1]);
-  });
+  const ValueForms forms(prepared.graph, Activations::int8, {},
+                         [&prepared](const Node& node) { return prepared.weights.contains(node.inputs[1]); });
   ActivationScales scales;
   for (const auto& [name, value] : observed) {
     if (!forms.wants_scale(name)) continue;

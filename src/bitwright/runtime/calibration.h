@@ -31,11 +31,11 @@ struct CalibrationOptions {
 /// (`kInputScaleAttribute`, `kOutputScaleAttribute`); older scales are dropped.
 ///
 /// Equation: scale = T / 255 for values that are never negative, else T / 127. minmax: T = max |x|. percentile and mse choose T from a
-/// histogram of |x| with 2048 bins up to max |x|; mse tries every eighth edge. A value that is 0 on all images has scale 1. Sources and result
-/// of a Concat, a pool or a view share the largest of their scales, so that codes move as they are.
-/// Shapes: images NCHW, whole images one behind the other, already transformed.
-/// Throws: `Error(usage)`: no image, a bad percentile, a fixed-point model; `Error(invalid_input)`: not whole images; `Error(numerical)`: a
-/// value is not finite. Cost: one run in float32 over the images, two for percentile and mse.
+/// histogram of |x| with 2048 bins up to max |x|; mse tries every eighth edge. A value that is 0 on all images has scale 1. Sources and
+/// result of a Concat, a pool or a view share the largest of their scales, so that codes move as they are. Shapes: images NCHW, whole
+/// images one behind the other, already transformed. Throws: `Error(usage)`: no image, a bad percentile, a fixed-point model;
+/// `Error(invalid_input)`: not whole images; `Error(numerical)`: a value is not finite. Cost: one run in float32 over the images, two for
+/// percentile and mse.
 [[nodiscard]] Model calibrate(const Model& model, std::span<const float> images, const CalibrationOptions& options = {});
 
 }  // namespace bitwright

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cstring>
 #include <numeric>
+#include <type_traits>
 
 namespace bitwright {
 namespace {
@@ -39,8 +41,24 @@ inline void store(float x, std::int8_t& dst) noexcept { dst = static_cast<std::i
 
 constexpr std::int64_t kChunk = 4096;
 
+// What only moves is copied.
+template <typename Element>
+void copy_line(const Element* src, std::int64_t src_stride, Element* dst, std::int64_t dst_stride, std::int64_t count) noexcept {
+  if (src_stride == 1 && dst_stride == 1) {
+    std::memcpy(dst, src, static_cast<std::size_t>(count) * sizeof(Element));
+    return;
+  }
+  for (std::int64_t i = 0; i < count; ++i) dst[i * dst_stride] = src[i * src_stride];
+}
+
 template <typename Src, typename Dst>
 bool convert_line(const Src* src, std::int64_t src_stride, Dst* dst, std::int64_t dst_stride, std::int64_t count, float factor) noexcept {
+  if constexpr (std::is_same_v<Src, Dst>) {
+    if (factor == 1.0F) {
+      copy_line(src, src_stride, dst, dst_stride, count);
+      return true;
+    }
+  }
   int unordered = 0;
   if (src_stride == 1 && dst_stride == 1) {
 #pragma omp simd reduction(| : unordered)
@@ -67,8 +85,7 @@ bool spread_channels(const Src* src, std::int64_t plane, Dst* dst, std::int64_t 
   Dst lines[4 * kPixels];
   for (std::int64_t first = 0; first < pixels; first += kPixels) {
     const std::int64_t count = std::min(kPixels, pixels - first);
-    for (std::int64_t c = 0; c < channels; ++c)
-      ordered &= convert_line(src + c * plane + first, 1, lines + c * kPixels, 1, count, factor);
+    for (std::int64_t c = 0; c < channels; ++c) ordered &= convert_line(src + c * plane + first, 1, lines + c * kPixels, 1, count, factor);
     Dst* to = dst + first * channels;
     if (channels == 3) {
       for (std::int64_t i = 0; i < count; ++i) {
@@ -180,11 +197,12 @@ dnnl::memory::desc with_type(const dnnl::memory::desc& desc, ValueType type) {
   return {desc.dims(), onednn_type(type), *strides};
 }
 
-Conversion::Conversion(const Side& src, const Side& dst) : src_type_(value_type(src.desc)), dst_type_(value_type(dst.desc)) {
-  factor_ = static_cast<float>(static_cast<double>(src.scale) / static_cast<double>(dst.scale));
-  const std::vector<std::int64_t> dims = src.desc.dims();
-  const std::vector<std::int64_t> from = *strides_of(src.desc);
-  const std::vector<std::int64_t> to = *strides_of(dst.desc);
+Conversion::Conversion(const std::vector<std::int64_t>& dims, const Side& src, const Side& dst)
+    : src_type_(src.type),
+      dst_type_(dst.type),
+      factor_(static_cast<float>(static_cast<double>(src.scale) / static_cast<double>(dst.scale))) {
+  const std::vector<std::int64_t>& from = src.strides;
+  const std::vector<std::int64_t>& to = dst.strides;
   std::vector<std::size_t> order(dims.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::erase_if(order, [&](std::size_t axis) { return dims[axis] == 1; });

@@ -19,17 +19,17 @@ namespace bitwright {
 
 /// Copies a tensor between two types and two layouts with strides.
 ///
-/// Equation: code = round(x / scale), x = code * scale. Rounding and saturation: nearest, ties to even; codes saturate; to bfloat16 nearest,
-/// ties to even. x / scale is computed as x times the float32 nearest to 1 / scale, code to code as one product with the float32 nearest to
-/// the quotient of the scales.
+/// Equation: code = round(x / scale), x = code * scale. Rounding and saturation: nearest, ties to even; codes saturate; to bfloat16
+/// nearest, ties to even. x / scale is computed as x times the float32 nearest to 1 / scale, code to code as one product with the float32
+/// nearest to the quotient of the scales.
 class Conversion {
  public:
   struct Side {
-    dnnl::memory::desc desc;
+    ValueType type = ValueType::float32;
+    std::vector<std::int64_t> strides;  ///< in elements, by axis
     float scale = 1.0F;
   };
-  /// Requires: the same extents, at most 8 axes, strides on both sides.
-  Conversion(const Side& src, const Side& dst);
+  Conversion(const std::vector<std::int64_t>& dims, const Side& src, const Side& dst);
 
   /// Returns false when codes were asked for and a value was NaN.
   [[nodiscard]] bool run(const void* src, void* dst, int threads) const;

@@ -317,8 +317,9 @@ class FixedPlanner {
 
 Plan make_fixed_plan(const Model& model, const PlanRequest& request, ConstantCache& constants) {
   // Codes of its own, whatever the mode: the formats are part of the model.
-  PlanBuilder builder(model, {.batch = request.batch, .threads = request.threads, .activations = Activations::float32, .scales = {}, .observer = {}},
-                      constants);
+  PlanBuilder builder(
+      model, {.batch = request.batch, .threads = request.threads, .activations = Activations::float32, .scales = {}, .observer = {}},
+      constants);
   FixedPlanner(model, builder).plan();
   return std::move(builder).finish();
 }

@@ -86,8 +86,7 @@ IntegerWeights from_powers_of_two(const QuantizedTensor& tensor, std::int64_t ou
         const double step = std::ldexp(1.0, parameters.exp_min + unit);
         result.rounded += count;
         if (count > 0) {
-          result.largest_error =
-              std::max(result.largest_error, step * std::abs(table[code] - (is_negative ? -magnitude : magnitude)));
+          result.largest_error = std::max(result.largest_error, step * std::abs(table[code] - (is_negative ? -magnitude : magnitude)));
         }
       }
     }

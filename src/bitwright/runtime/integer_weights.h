@@ -28,9 +28,10 @@ inline constexpr std::string_view kLevelIntegersRule = "levels as small integers
 /// the output, or, where +2^7 and -2^7 both occur, becomes 127 for the rarer sign: an error of 1/128 of that weight. Exponents that lie
 /// more than 7 apart: multiples of 2^-6 of the largest weight of the output, to the nearest.
 /// ternary, codebook, uniform and fixed of one bucket: the small integers k = 1 .. 128 for the largest level whose multiples are nearest to
-/// all levels; exact when the levels have such integers. For ternary, b / a nears the ratio of the scales within 1 / (128 a).
-/// Everything else, and levels that no small integers come near: 1/127 of the output's largest weight, to the nearest.
-/// Rounding: nearest, ties to even. Exactness: `largest_error` and `rounded` are measured, not estimated.
+/// all levels; exact when the levels have such integers. For ternary these are the fraction b / a with
+/// a <= 127 that is nearest to the ratio of the scales: off by at most 1/254 of the larger scale, by some 10^-4 where the ratio is not near
+/// 0 or 1. Everything else, and levels that no small integers come near: 1/127 of the output's largest weight, to the nearest. Rounding:
+/// nearest, ties to even. Exactness: `largest_error` and `rounded` are measured, not estimated.
 [[nodiscard]] IntegerWeights integer_weights(const Weight& weight);
 
 /// The same matrix with its two axes exchanged; values of several buckets become floats, since buckets run along rows.

@@ -163,8 +163,9 @@ std::string PlanBuilder::add_conversion(const std::string& name, const PlannedVa
   // float32 in blocks first takes an order with strides.
   const PlannedValue from = strides_of(src.desc) ? src : value_as(name, plain_desc(shape(name)));
   add_loop({from.buffer}, {dst.buffer},
-           [conversion = Conversion({.desc = from.desc, .scale = from.scale}, {.desc = dst.desc, .scale = dst.scale}), name,
-            graph = model_.graph.name, threads = threads_](std::span<float* const> buffers) {
+           [conversion = Conversion(from.desc.dims(), {.type = from.form().type, .strides = *strides_of(from.desc), .scale = from.scale},
+                                    {.type = dst.form().type, .strides = *strides_of(dst.desc), .scale = dst.scale}),
+            name, graph = model_.graph.name, threads = threads_](std::span<float* const> buffers) {
              if (conversion.run(buffers[0], buffers[1], threads)) return;
              fail(ErrorCode::numerical, "{}: \"{}\" holds NaN (found it, need numbers); look where the image was made.", graph, name);
            });

@@ -102,18 +102,30 @@ class NarrowReference {
 
   RunningTensor compute(const Node& node, const Shape& shape) {
     const ValueType type = type_of(node);
+    const bool is_product = node.op == Op::Conv || node.op == Op::Gemm || node.op == Op::MatMul;
     std::vector<RunningTensor> own;
     own.reserve(node.inputs.size());
     std::vector<const RunningTensor*> inputs;
     for (const std::string& name : node.inputs) {
       inputs.push_back(name.empty() ? nullptr : &tensors_.at(name));
-      const auto form = converted_.find(name);
-      if (type == ValueType::float32 || form == converted_.end()) continue;
+      if (name.empty() || model_.weights.contains(name)) continue;
       own.push_back(tensors_.at(name));
-      take_form(own.back(), form->second);
+      const auto stored_form = stored_.find(name);
+      const auto form = converted_.find(name);
+      if (stored_form != stored_.end() && stored_form->second.type != ValueType::float32) {
+        if (is_product && type != ValueType::float32) continue;
+        // Read as a number, a code is code * scale, rounded.
+        const std::vector<double> bounds = error_bounds(own.back());
+        for (std::size_t i = 0; i < own.back().value.size(); ++i) {
+          const double bound = bounds[i] + kUnit * std::abs(own.back().value[i]);
+          store(own.back(), static_cast<std::int64_t>(i), own.back().value[i], bound);
+        }
+        own.back().roundings = 0;
+      } else if (type != ValueType::float32 && form != converted_.end() && (is_product || node.op == Op::Add)) {
+        take_form(own.back(), form->second);
+      }
       inputs.back() = &own.back();
     }
-    const bool is_product = node.op == Op::Conv || node.op == Op::Gemm || node.op == Op::MatMul;
     if (!is_product || type == ValueType::float32) return reference_function(node.op)(node, inputs, shape);
     const RunningTensor weights = narrow_weights(node, type);
     inputs[1] = &weights;

@@ -25,8 +25,8 @@ using ReferenceVisitor = std::function<void(const std::string& value, RunningTen
 /// Runs a model by the slow obvious loops as a plan in bfloat16 or int8 does: the integers (or bfloat16 numbers) of the weights, values
 /// rounded where the plan holds them in few bits, everything between exact in double. The oracle for `Session` in these modes.
 ///
-/// Rounding: codes nearest, ties to even, saturating; bfloat16 likewise. Exactness: products of codes are exact in both; what remains is the
-/// float32 arithmetic of scale, bias and residual, at most 8 roundings (docs/runtime.md, R13). The bound of an element says how far the
+/// Rounding: codes nearest, ties to even, saturating; bfloat16 likewise. Exactness: products of codes are exact in both; what remains is
+/// the float32 arithmetic of scale, bias and residual, at most 8 roundings (docs/runtime.md, R13). The bound of an element says how far the
 /// plan's may be: 0 for a code that no such rounding can move.
 /// Requires: no `uniform` or `codebook` weight of several buckets under a batch normalization in bfloat16, whose product is rounded as one.
 [[nodiscard]] std::vector<double> run_narrow_reference(const Model& model, const NarrowFacts& facts, std::span<const float> input,

@@ -38,8 +38,7 @@ Shape without_batch(const Shape& shape) { return Shape(std::vector<std::int64_t>
 
 class Session::Impl {
  public:
-  Impl(Model model, SessionOptions options)
-      : model_(std::move(model)), threads_(options.threads), activations_(options.activations) {
+  Impl(Model model, SessionOptions options) : model_(std::move(model)), threads_(options.threads), activations_(options.activations) {
     if (threads_ < 1) {
       fail(ErrorCode::usage, "{}: a session needs at least one thread (found {}, need 1 or more); correct the options.", model_.graph.name,
            threads_);

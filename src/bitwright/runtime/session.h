@@ -25,8 +25,8 @@ struct SessionOptions {
 struct NodeReport {
   std::string node;
   std::string op;
-  std::string kernel;                 ///< e.g. `onednn:conv:jit:avx512_core`, `packed_gemv:avx3`
-  std::vector<std::string> refusals;  ///< e.g. `packed_gemv: batch is 128, this kernel needs <= 16`
+  std::string kernel;                   ///< e.g. `onednn:conv:jit:avx512_core`, `packed_gemv:avx3`
+  std::vector<std::string> refusals;    ///< e.g. `packed_gemv: batch is 128, this kernel needs <= 16`
   ValueType type = ValueType::float32;  ///< what it reads: int8 stands for both kinds of 8-bit codes
 };
 

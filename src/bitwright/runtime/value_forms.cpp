@@ -16,9 +16,19 @@ bool is_result(const Graph& graph, std::string_view value) { return std::ranges:
 
 }  // namespace
 
-bool keeps_scale(Op op) noexcept {
-  return op == Op::MaxPool || op == Op::GlobalMaxPool || op == Op::AveragePool || op == Op::Flatten || op == Op::Reshape || op == Op::Relu ||
-         op == Op::Dropout;
+bool keeps_scale(const Node& node) {
+  switch (node.op) {
+    case Op::MaxPool:
+    case Op::GlobalMaxPool:
+    case Op::AveragePool:
+    case Op::Flatten:
+    case Op::Reshape:
+    case Op::Relu:
+    case Op::Dropout:
+    case Op::Slice: return true;
+    case Op::Pad: return node.string_attribute("mode", "constant") == "constant" && node.float_attribute("value", 0.0F) == 0.0F;
+    default: return false;
+  }
 }
 
 ValueForms::ValueForms(const Graph& graph, Activations activations, ActivationScales scales,
@@ -58,7 +68,7 @@ bool ValueForms::reads_narrow(const Node& node) const {
     if (const Node* next = only_reader(result); next != nullptr && next->op == Op::Relu) result = next->outputs.front();
     return !is_result(graph_, result) && wants_narrow(result);
   }
-  return keeps_scale(node.op) && !is_result(graph_, node.outputs.front()) && wants_narrow(node.outputs.front());
+  return keeps_scale(node) && !is_result(graph_, node.outputs.front()) && wants_narrow(node.outputs.front());
 }
 
 bool ValueForms::wants_narrow(std::string_view value) const { return wanted_.contains(value); }
@@ -100,6 +110,7 @@ bool ValueForms::makes_non_negative(const Node& node) const {
     case Op::Slice:
     case Op::Gather:
     case Op::ReduceMean: return source(0);
+    case Op::Pad: return source(0) && node.float_attribute("value", 0.0F) >= 0.0F;
     case Op::Add:
     case Op::Mul:
     case Op::Concat: {

@@ -51,6 +51,6 @@ class ValueForms {
 };
 
 /// Whether an operator hands on codes with the scale of its source: it chooses, moves or averages them.
-[[nodiscard]] bool keeps_scale(Op op) noexcept;
+[[nodiscard]] bool keeps_scale(const Node& node);
 
 }  // namespace bitwright

@@ -117,10 +117,11 @@ TEST(ActivationScales, BadOnesAreRefused) {
   expect_error(ErrorCode::invalid_input,
                "small: node \"Relu1\": attribute \"output_scale\" is no scale (found -1, need a finite number above 0); calibrate again.",
                [&] { validate(with(1, kOutputScaleAttribute, -1.0F)); });
-  expect_error(ErrorCode::invalid_input,
-               "small: node \"Relu1\": attribute \"input_scale\" is about no input (found it, need a node that reads an input of the graph); "
-               "remove it.",
-               [&] { validate(with(1, kInputScaleAttribute, 1.0F)); });
+  expect_error(
+      ErrorCode::invalid_input,
+      "small: node \"Relu1\": attribute \"input_scale\" is about no input (found it, need a node that reads an input of the graph); "
+      "remove it.",
+      [&] { validate(with(1, kInputScaleAttribute, 1.0F)); });
   Model twice = identity_model();
   twice.graph.nodes[0].attributes.insert_or_assign(std::string(kInputScaleAttribute), 1.0F);
   validate(twice);

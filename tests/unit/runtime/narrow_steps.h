@@ -26,8 +26,8 @@ struct StepCounts {
   std::int64_t open = 0;      ///< those that float32's roundings may move to a neighbour
 };
 
-/// Plans a model for a mode, runs it on random images and holds every value that the plan makes to what the reference makes of the plan's own
-/// operands: codes must be equal unless float32's few roundings can decide between two, everything else within the derived bound.
+/// Plans a model for a mode, runs it on random images and holds every value that the plan makes to what the reference makes of the plan's
+/// own operands: codes must be equal unless float32's few roundings can decide between two, everything else within the derived bound.
 inline StepCounts expect_steps_within_bound(const Model& model, Activations activations, std::int64_t batch, int threads) {
   const Model prepared = fold_batch_normalization(remove_training_nodes(model));
   std::map<std::string, std::vector<float>> seen;

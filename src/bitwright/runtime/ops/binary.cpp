@@ -88,8 +88,8 @@ bool try_narrow_add(PlanBuilder& builder, const Node& node) {
   if (builder.fuse_relu(node, output) && form.type != ValueType::uint8)
     post_operations.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
   attributes.set_post_ops(post_operations);
-  const dnnl::binary::primitive_desc chosen({dnnl::algorithm::binary_add, descs[0], descs[1], narrow_desc(dst_shape, form.type)}, attributes,
-                                            cpu_engine());
+  const dnnl::binary::primitive_desc chosen({dnnl::algorithm::binary_add, descs[0], descs[1], narrow_desc(dst_shape, form.type)},
+                                            attributes, cpu_engine());
   const PlannedValue dst = builder.make_value(output, chosen.dst_desc(), form.scale);
   arguments.push_back(writes(DNNL_ARG_DST, dst));
   builder.report(node, std::string("onednn:binary:") + chosen.impl_info_str(), {}, is_code(form.type) ? ValueType::int8 : form.type);

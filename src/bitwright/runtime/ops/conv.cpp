@@ -133,8 +133,8 @@ void plan_convolution(PlanBuilder& builder, const Node& node, std::vector<std::s
 
   const FoldedProduct product = fold_product(builder, node, tail);
   const dnnl::convolution_forward::primitive_desc chosen =
-      describe(any_desc(src_shape.dims()), any_desc(weight_dims.dims()), plain_desc(bias_dims),
-               any_desc(builder.shape(tail.output).dims()), tail_attributes(tail));
+      describe(any_desc(src_shape.dims()), any_desc(weight_dims.dims()), plain_desc(bias_dims), any_desc(builder.shape(tail.output).dims()),
+               tail_attributes(tail));
   builder.report(node, std::string("onednn:conv:") + chosen.impl_info_str(), std::move(refusals));
 
   const PlannedValue converted = builder.value_as(node.inputs[0], chosen.src_desc());

@@ -48,13 +48,12 @@ void plan_relu(PlanBuilder& builder, const Node& node) {
   }
   const PlannedValue dst = builder.make_value(node.outputs.front(), src.desc, src.scale);
   builder.report(node, "loop:relu_of_codes", {}, ValueType::int8);
-  builder.add_loop({src.buffer}, {dst.buffer},
-                   [count = builder.shape(node.inputs[0]).element_count()](std::span<float* const> buffers) {
-                     const auto* x = reinterpret_cast<const std::int8_t*>(buffers[0]);
-                     auto* y = reinterpret_cast<std::int8_t*>(buffers[1]);
+  builder.add_loop({src.buffer}, {dst.buffer}, [count = builder.shape(node.inputs[0]).element_count()](std::span<float* const> buffers) {
+    const auto* x = reinterpret_cast<const std::int8_t*>(buffers[0]);
+    auto* y = reinterpret_cast<std::int8_t*>(buffers[1]);
 #pragma omp simd
-                     for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < 0 ? std::int8_t{0} : x[i];
-                   });
+    for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < 0 ? std::int8_t{0} : x[i];
+  });
 }
 
 void plan_abs(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_abs); }

@@ -34,9 +34,7 @@ ResultForms result_forms(const PlanBuilder& builder, const FusedTail& tail) {
   return forms;
 }
 
-dnnl::memory::desc any_of(const Shape& shape, ValueType type) {
-  return {shape.dims(), onednn_type(type), dnnl::memory::format_tag::any};
-}
+dnnl::memory::desc any_of(const Shape& shape, ValueType type) { return {shape.dims(), onednn_type(type), dnnl::memory::format_tag::any}; }
 
 // One factor for each output, as an operand of a product of rank `rank`.
 dnnl::memory::desc per_output(std::int64_t outputs, std::size_t rank) {
@@ -85,8 +83,7 @@ std::vector<std::string> try_narrow_product(PlanBuilder& builder, const Node& no
     post_operations.append_sum(factor, 0, onednn_type(forms.residual.type));
   }
   // Saturation at 0 is a Relu.
-  if (tail.has_relu && forms.dst.type != ValueType::uint8)
-    post_operations.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+  if (tail.has_relu && forms.dst.type != ValueType::uint8) post_operations.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
   attributes.set_post_ops(post_operations);
 
   const NarrowTypes types{.src = narrow_desc(product.source_view, product.source.type),

@@ -45,8 +45,7 @@ float round_to_bfloat16(float value) noexcept {
   return std::bit_cast<float>((bits + 0x7FFFU + ((bits >> 16) & 1U)) & 0xFFFF0000U);
 }
 
-NarrowWeights int8_weights(const Weight& weight, const std::vector<float>& tail_scale, const std::vector<float>& bias,
-                           float source_scale) {
+NarrowWeights int8_weights(const Weight& weight, const std::vector<float>& tail_scale, const std::vector<float>& bias, float source_scale) {
   IntegerWeights integers = integer_weights(weight);
   NarrowWeights result;
   result.note = note_of(integers);
@@ -89,7 +88,8 @@ NarrowWeights bfloat16_weights(const Weight& weight, const std::vector<float>& t
   if (result.factor.empty()) {
     result.bias = bias;
   } else {
-    divide_bias(bias, result, [&](std::size_t o) { std::fill_n(result.values.begin() + static_cast<std::ptrdiff_t>(o * depth), depth, 0.0F); });
+    divide_bias(bias, result,
+                [&](std::size_t o) { std::fill_n(result.values.begin() + static_cast<std::ptrdiff_t>(o * depth), depth, 0.0F); });
   }
   return result;
 }

@@ -15,7 +15,7 @@ struct NarrowWeights {
   std::vector<float> values;       ///< bfloat16: w, each of them a bfloat16 number
   std::vector<double> factor;      ///< per output; empty = 1
   std::vector<float> bias;
-  std::string note;                ///< what was rounded, one line for reports; empty = nothing
+  std::string note;  ///< what was rounded, one line for reports; empty = nothing
 };
 
 /// Integers of the weight's format; `tail_scale` (empty = 1), the weights' scale and the source's scale make the factor.

@@ -46,14 +46,14 @@ void plan_pool(PlanBuilder& builder, const Node& node, const Window& window, dnn
   };
   if (is_dilated(window)) {
     const dnnl::memory::dims dilations = {window.dilations[0] - 1, window.dilations[1] - 1};
-    const dnnl::pooling_v2_forward::primitive_desc chosen({dnnl::prop_kind::forward_inference, algorithm, src.desc,
-                                                           wanted, strides, kernel, dilations, pads_begin, pads_end},
-                                                          strict_attributes(), cpu_engine());
+    const dnnl::pooling_v2_forward::primitive_desc chosen(
+        {dnnl::prop_kind::forward_inference, algorithm, src.desc, wanted, strides, kernel, dilations, pads_begin, pads_end},
+        strict_attributes(), cpu_engine());
     return add(chosen, dnnl::pooling_v2_forward(chosen));
   }
   const dnnl::pooling_forward::primitive_desc chosen(
-      {dnnl::prop_kind::forward_inference, algorithm, src.desc, wanted, strides, kernel, pads_begin, pads_end},
-      strict_attributes(), cpu_engine());
+      {dnnl::prop_kind::forward_inference, algorithm, src.desc, wanted, strides, kernel, pads_begin, pads_end}, strict_attributes(),
+      cpu_engine());
   add(chosen, dnnl::pooling_forward(chosen));
 }
 

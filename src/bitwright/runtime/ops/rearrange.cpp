@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <numeric>
 #include <string_view>
@@ -24,9 +25,9 @@ PlannedValue strided_value(PlanBuilder& builder, const Node& node) {
 void plan_view(PlanBuilder& builder, const Node& node) {
   const ValueForm form = builder.stored_value(node, 0).form();
   const PlannedValue src = builder.value_as(node.inputs[0], with_type(plain_desc(builder.shape(node.inputs[0])), form.type), form.scale);
-  builder.make_alias(node.outputs.front(), {.desc = with_type(plain_desc(builder.shape(node.outputs.front())), form.type),
-                                            .buffer = src.buffer,
-                                            .scale = form.scale});
+  builder.make_alias(
+      node.outputs.front(),
+      {.desc = with_type(plain_desc(builder.shape(node.outputs.front())), form.type), .buffer = src.buffer, .scale = form.scale});
   builder.report(node, "view", {}, is_code(form.type) ? ValueType::int8 : form.type);
 }
 
@@ -191,7 +192,43 @@ void plan_dropout(PlanBuilder& builder, const Node& node) {
   builder.report(node, "view");
 }
 
+// A part of the source in few bits, or the source as a part of the result with zeros around it: bytes move, `part` says where they lie in
+// the larger of the two.
+void plan_narrow_part(PlanBuilder& builder, const Node& node, const PlannedValue& src, const char* kernel,
+                      const std::function<std::int64_t(std::vector<std::int64_t>& strides)>& part) {
+  const Shape& dst_shape = builder.shape(node.outputs.front());
+  const ValueType type = src.form().type;
+  const std::int64_t bytes = type == ValueType::bfloat16 ? 2 : 1;
+  const PlannedValue dst = builder.make_value(node.outputs.front(), with_type(desc_in_order_of(src.desc, dst_shape), type), src.scale);
+  const bool is_slice = node.op == Op::Slice;
+  std::vector<std::int64_t> strides = *strides_of(is_slice ? src.desc : dst.desc);
+  const std::int64_t offset = part(strides) * bytes;
+  const Shape& moved = is_slice ? dst_shape : builder.shape(node.inputs[0]);
+  const Conversion copy(moved.dims(), {.type = type, .strides = is_slice ? strides : *strides_of(src.desc)},
+                        {.type = type, .strides = is_slice ? *strides_of(dst.desc) : strides});
+  builder.report(node, kernel, {}, is_code(type) ? ValueType::int8 : type);
+  builder.add_loop({src.buffer}, {dst.buffer},
+                   [copy, offset, is_slice, threads = builder.threads(),
+                    total = static_cast<std::size_t>(dst_shape.element_count() * bytes)](std::span<float* const> buffers) {
+                     auto* from = reinterpret_cast<std::byte*>(buffers[0]);
+                     auto* to = reinterpret_cast<std::byte*>(buffers[1]);
+                     if (!is_slice) std::memset(to, 0, total);
+                     (void)copy.run(from + (is_slice ? offset : 0), to + (is_slice ? 0 : offset), threads);
+                   });
+}
+
 void plan_slice(PlanBuilder& builder, const Node& node) {
+  if (const PlannedValue stored = builder.stored_value(node, 0); stored.form().type != ValueType::float32) {
+    return plan_narrow_part(builder, node, stored, "loop:slice", [&](std::vector<std::int64_t>& strides) {
+      const std::vector<SliceRange> ranges = slice_ranges(node, builder.shape(node.inputs[0]));
+      std::int64_t offset = 0;
+      for (std::size_t axis = 0; axis < ranges.size(); ++axis) {
+        offset += ranges[axis].start * strides[axis];
+        strides[axis] *= ranges[axis].step;
+      }
+      return offset;
+    });
+  }
   const PlannedValue src = strided_value(builder, node);
   const Shape& dst_shape = builder.shape(node.outputs.front());
   const std::vector<SliceRange> ranges = slice_ranges(node, builder.shape(node.inputs[0]));
@@ -212,10 +249,17 @@ void plan_slice(PlanBuilder& builder, const Node& node) {
 void plan_pad(PlanBuilder& builder, const Node& node) {
   const std::string mode = node.string_attribute("mode", "constant");
   if (mode != "constant") return plan_choice(builder, node, "loop:pad_" + mode, padded_sources(node, builder.shape(node.inputs[0])));
+  const std::vector<std::int64_t> pads = node.ints_attribute("pads", {});
+  if (const PlannedValue stored = builder.stored_value(node, 0); stored.form().type != ValueType::float32 && keeps_scale(node)) {
+    return plan_narrow_part(builder, node, stored, "loop:pad", [&](std::vector<std::int64_t>& strides) {
+      std::int64_t offset = 0;
+      for (std::size_t axis = 0; axis < strides.size(); ++axis) offset += pads[axis] * strides[axis];
+      return offset;
+    });
+  }
   const PlannedValue src = strided_value(builder, node);
   const Shape& src_shape = builder.shape(node.inputs[0]);
   const Shape& dst_shape = builder.shape(node.outputs.front());
-  const std::vector<std::int64_t> pads = node.ints_attribute("pads", {});
   const PlannedValue dst = builder.make_value(node.outputs.front(), desc_in_order_of(src.desc, dst_shape));
   const std::vector<std::int64_t> dst_strides = *strides_of(dst.desc);
   std::int64_t offset = 0;
