@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "training.h"
 
+#include "bitwright/core/cpu.h"
 #include "bitwright/core/error.h"
 #include "bitwright/core/progress.h"
 #include "bitwright/model/packed_file.h"
@@ -70,10 +71,18 @@ std::string resume_command() {
   return line.find(" --resume") == std::string::npos ? line + " --resume" : line;
 }
 
-void report(const TrainingOptions& options, const Run& run, const TrainResult& result) {
-  const std::filesystem::path packed = options.output.empty() ? run.folder() / "model.bw" : std::filesystem::path(options.output);
-  if (!options.output.empty()) save_packed(packed, result.model);
-  const ModelFacts facts = measure_model(result.model, static_cast<std::int64_t>(std::filesystem::file_size(packed)));
+// The run folder's own file stays what the run reports; scales go into the file beside it.
+std::filesystem::path packed_result(const TrainingOptions& options, const Run& run) {
+  if (!options.output.empty()) return options.output;
+  return run.folder() / (options.calibration ? "model.int8.bw" : "model.bw");
+}
+
+void report(const TrainingOptions& options, const Recipe& recipe, const Run& run, const TrainResult& result) {
+  const std::filesystem::path packed = packed_result(options, run);
+  Model model = result.model;
+  if (options.calibration) model = calibrate_on(model, packed.string(), recipe.data.name, *options.calibration, cpu_count());
+  if (!options.output.empty() || options.calibration) save_packed(packed, model);
+  const ModelFacts facts = measure_model(model, static_cast<std::int64_t>(std::filesystem::file_size(packed)));
   const nlohmann::ordered_json document = {{"accuracy", result.accuracy},    {"correct", result.correct},
                                            {"images", result.images},        {"seconds", result.seconds},
                                            {"file_bytes", facts.file_bytes}, {"bits_per_weight", facts.bits_per_weight},
@@ -109,7 +118,7 @@ void run_recipe(const Recipe& recipe, const TrainingOptions& options) {
                       fmt::format("stopped by {} at step {} of {}, checkpoint written; go on with: {}",
                                   stop.number() == SIGINT ? "SIGINT" : "SIGTERM", bar.last_step(), bar.total_steps(), resume_command())};
   }
-  report(options, run, result);
+  report(options, recipe, run, result);
 }
 
 }  // namespace bitwright::apps

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "bitwright/train/recipe.h"
+#include "common/calibration_arguments.h"
 #include "common/program.h"
 
+#include <optional>
 #include <string>
 
 namespace bitwright::apps {
@@ -11,7 +13,8 @@ namespace bitwright::apps {
 /// What both training verbs take beside the recipe.
 struct TrainingOptions {
   std::string run_folder;
-  std::string output;  ///< packed file to write beside RUN/model.bw; empty = none
+  std::string output;                               ///< packed file to write beside RUN/model.bw; empty = none
+  std::optional<CalibrationArguments> calibration;  ///< set: the packed file beside gets scales for 8-bit activations
   bool resume = false;
   bool json = false;
 };

@@ -2,6 +2,7 @@
 // `Session::run` allocates nothing: every door to the heap is counted, for all threads and all libraries of this program.
 #include "bitwright/model/zoo.h"
 #include "bitwright/runtime/argument_pool.h"
+#include "bitwright/runtime/calibration.h"
 #include "tests/support/fixed_models.h"
 #include "tests/support/operator_cases.h"
 #include "tests/unit/runtime/small_models.h"
@@ -140,18 +141,43 @@ INSTANTIATE_TEST_SUITE_P(Sessions, NoAllocation,
                                            Case{"resnet20", "pow2:5", 16, 2}, Case{"lenet5", nullptr, 1, 3}),
                          [](const auto& param_info) { return "case" + std::to_string(param_info.index); });
 
+TEST(NoAllocation, InAnyRunOfAnyActivationMode) {
+  for (const char* network : {"lenet5", "resnet20"}) {
+    for (const char* format : {"pow2:5", "ternary"}) {
+      const Model model = test::quantized(build_zoo_model(network, 3), NumberFormat::parse(format));
+      const std::int64_t image = model.graph.inputs.front().shape.with_dim(0, 1).element_count();
+      const Model scaled = calibrate(model, test::normals("images", 2 * image));
+      for (const Activations activations : {Activations::bfloat16, Activations::int8}) {
+        for (const auto& [batch, threads] : {std::pair{1, 1}, std::pair{9, 1}, std::pair{9, 2}}) {
+          Session session(scaled, {.threads = threads, .batch = batch, .activations = activations});
+          const std::vector<float> input = test::random_input(session);
+          std::vector<float> output(static_cast<std::size_t>(batch * session.output_shape().element_count()));
+          const CountedAllocations counted;
+          for (int i = 0; i < 5; ++i) session.run(input, output);
+          EXPECT_EQ(counted.stop(), 0) << network << " " << format << " " << activations_name(activations) << " " << batch << " "
+                                       << threads;
+          EXPECT_NE(output.front(), 0.0F);
+        }
+      }
+    }
+  }
+}
+
 TEST(NoAllocation, InAnyOperator) {
   std::vector<test::OperatorCase> cases = test::operator_cases();
   cases.push_back({"Encoder", test::encoder_block()});
   cases.push_back({"EncoderInCodes", test::quantized(test::encoder_block(), NumberFormat::parse("pow2:3"))});
   for (const test::OperatorCase& each : cases) {
-    for (const int threads : {1, 2}) {
-      Session session(each.model, {.threads = threads, .batch = 3});
+    for (const auto& [threads, activations] : {std::pair{1, Activations::float32}, std::pair{2, Activations::float32},
+                                               std::pair{2, Activations::bfloat16}, std::pair{2, Activations::int8}}) {
+      const std::int64_t image = each.model.graph.inputs.front().shape.with_dim(0, 1).element_count();
+      const Model model = activations == Activations::int8 ? calibrate(each.model, test::normals("images", 2 * image)) : each.model;
+      Session session(model, {.threads = threads, .batch = 3, .activations = activations});
       const std::vector<float> input = test::random_input(session);
       std::vector<float> output(static_cast<std::size_t>(3 * session.output_shape().element_count()));
       const CountedAllocations counted;
       for (int i = 0; i < 3; ++i) session.run(input, output);
-      EXPECT_EQ(counted.stop(), 0) << each.name << ", " << threads << " threads";
+      EXPECT_EQ(counted.stop(), 0) << each.name << ", " << threads << " threads, " << activations_name(activations);
     }
   }
 }

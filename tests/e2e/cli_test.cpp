@@ -212,6 +212,38 @@ TEST_F(CliTest, BenchMeasuresBothModelsInTurn) {
   EXPECT_NE(document.at("cpu"), "");
 }
 
+TEST_F(CliTest, CalibratesAndRunsInEightBits) {
+  const std::string out = (folder() / "calibrated.bw").string();
+  const json document = run_json({"calibrate", net(), "--data", "synthetic:10:64:32:1", "--images", "40", "--rule", "minmax", "-o", out});
+  EXPECT_EQ(document.at("model"), out);
+  EXPECT_EQ(document.at("images"), 40);
+  ASSERT_TRUE(document.at("scales").contains("input"));
+  EXPECT_GT(document.at("scales").at("input").get<double>(), 0.0);
+  EXPECT_EQ(run_json({"inspect", out}).at("scales"), document.at("scales"));
+  EXPECT_TRUE(run_json({"inspect", net()}).at("scales").empty());
+  for (const std::string type : {"float32", "bfloat16", "int8"}) {
+    const json bench = run_json({"bench", out, "--batch", "16", "--runs", "3", "--activations", type});
+    EXPECT_EQ(bench.at("activations"), type);
+    const json eval = run_json({"eval", out, "--data", "synthetic:10:64:32:1", "--activations", type});
+    EXPECT_EQ(eval.at("activations"), type);
+    EXPECT_EQ(eval.at("images"), 32);
+    EXPECT_GT(run_json({"inspect", out, "--activations", type}).at("arena_bytes").get<std::int64_t>(), 0);
+  }
+  const json pair = run_json({"bench", out, "--batch", "2", "--runs", "3", "--activations", "int8", "--against-activations", "float32"});
+  EXPECT_EQ(pair.at("against").at("model"), out);
+  EXPECT_EQ(pair.at("against").at("activations"), "float32");
+}
+
+TEST_F(CliTest, WithoutTheInstructionsTheBestOtherTypeRunsAndSaysSo) {
+  const std::string out = (folder() / "calibrated.bw").string();
+  ASSERT_EQ(bitwright({"calibrate", net(), "--data", "synthetic:10:64:32:1", "--images", "8", "-o", out}).exit_code, 0);
+  const ProcessOptions options = {.environment = {{"BITWRIGHT_ISA", "scalar"}}};
+  const ProcessResult result = bitwright({"bench", out, "--runs", "3", "--activations", "int8", "--why"}, options);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("not int8: this processor lacks AVX-512 VNNI"));
+  EXPECT_THAT(result.out, ::testing::Not(HasSubstr("  int8 ")));
+}
+
 TEST_F(CliTest, BenchSaysWhyFasterKernelsRefused) {
   const ProcessResult plain = bitwright({"bench", net(), "--batch", "64", "--runs", "3"});
   const ProcessResult why = bitwright({"bench", net(), "--batch", "64", "--runs", "3", "--why"});

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/core/error.h"
+#include "bitwright/runtime/activations.h"
+#include "bitwright/runtime/calibration.h"
 #include "bitwright/train/recipe.h"
 #include "commands/commands.h"
 #include "common/model_facts.h"
@@ -24,6 +26,8 @@ struct QuantizeOptions {
   std::optional<std::int64_t> batch;
   std::optional<std::uint64_t> seed;
   std::vector<std::string> settings;
+  std::string activations = "float32";
+  CalibrationArguments calibration;
   TrainingOptions training;
 };
 
@@ -59,6 +63,9 @@ std::string listed(std::string_view QuantizeDefaults::*column) {
 void quantize(QuantizeOptions options) {
   const Recipe recipe = apply_settings(build_recipe(options), options.settings);
   if (options.training.run_folder.empty()) options.training.run_folder = default_run_folder(options);
+  // Wrong words are refused before the training, not after it.
+  (void)parse_calibration_rule(options.calibration.rule);
+  if (parse_activations(options.activations) == Activations::int8) options.training.calibration = options.calibration;
   run_recipe(recipe, options.training);
 }
 
@@ -80,6 +87,10 @@ Action declare_quantize(CLI::App& app) {
   app.add_option("--set", options->settings, "Change a key of the recipe, e.g. train.momentum=0.8; repeatable")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
+  app.add_option("--activations", options->activations,
+                 "int8: store scales of the values too, in -o or RUN/model.int8.bw (default: float32)")
+      ->type_name("TYPE");
+  app.add_option("--calibration", options->calibration.rule, "With int8: minmax, percentile or mse (default: mse)")->type_name("RULE");
   app.add_option("-o,--output", options->training.output, "Write the packed result here too")->type_name("FILE");
   declare_training_options(app, options->training);
   return [options] { quantize(*options); };

@@ -33,6 +33,7 @@ struct BenchOptions {
   std::int64_t rounds = 0;  ///< 0 = as many as fit in `seconds`
   double seconds = 2.0;
   std::string activations = "float32";
+  std::string against_activations;  ///< of the rival; empty = the same
   bool json = false;
   bool why = false;
 };
@@ -40,8 +41,9 @@ struct BenchOptions {
 /// One model under measurement: a session with fixed input, and the time of each run.
 class Contestant {
  public:
-  Contestant(const std::string& source, const BenchOptions& options)
-      : source_(source), session_(open_model(source), {.threads = options.threads, .batch = options.batch}) {
+  Contestant(const std::string& source, const BenchOptions& options, const std::string& activations)
+      : source_(source),
+        session_(open_model(source), {.threads = options.threads, .batch = options.batch, .activations = parse_activations(activations)}) {
     input_.resize(static_cast<std::size_t>(session_.input_shape().element_count() * options.batch));
     output_.resize(static_cast<std::size_t>(session_.output_shape().element_count() * options.batch));
     const Rng rng(1, "bench.input");
@@ -95,12 +97,18 @@ std::int64_t measure(std::span<Contestant*> contestants, const BenchOptions& opt
   return rounds;
 }
 
+std::string activations_of(const Session& session) {
+  return is_fixed_point(session.model().graph) ? "fixed-point" : std::string(activations_name(session.activations()));
+}
+
 Json facts_of(const Contestant& contestant) {
   Json kernels = Json::array();
   for (const NodeReport& node : contestant.session().describe()) {
-    kernels.push_back({{"node", node.node}, {"op", node.op}, {"kernel", node.kernel}, {"refusals", node.refusals}});
+    kernels.push_back(
+        {{"node", node.node}, {"op", node.op}, {"kernel", node.kernel}, {"type", value_type_name(node.type)}, {"refusals", node.refusals}});
   }
   return {{"model", contestant.source()},
+          {"activations", activations_of(contestant.session())},
           {"median_ms", contestant.median_ms()},
           {"min_ms", contestant.min_ms()},
           {"max_ms", contestant.max_ms()},
@@ -112,24 +120,22 @@ std::string text_of(const Contestant& contestant, const BenchOptions& options) {
   std::string text = fmt::format("{}\n  median {:.4f} ms, min {:.4f} ms, max {:.4f} ms, {:.0f} images/s\n", contestant.source(),
                                  contestant.median_ms(), contestant.min_ms(), contestant.max_ms(), contestant.images_per_second());
   for (const NodeReport& node : contestant.session().describe()) {
-    text += fmt::format("  {:<20} {:<20} {}\n", node.node, node.op, node.kernel);
+    text += fmt::format("  {:<20} {:<20} {:<9} {}\n", node.node, node.op, value_type_name(node.type), node.kernel);
     if (!options.why) continue;
-    for (const std::string& refusal : node.refusals) text += fmt::format("  {:<20} {:<20}   not {}\n", "", "", refusal);
+    for (const std::string& refusal : node.refusals)
+      text += fmt::format("  {:<20} {:<20} {:<9}   {}{}\n", "", "", "", refusal.starts_with("weights:") ? "" : "not ", refusal);
   }
   return text;
 }
 
 void bench(const BenchOptions& options) {
-  if (options.activations != "float32") {
-    const bool planned = options.activations == "bfloat16" || options.activations == "int8";
-    fail(planned ? ErrorCode::unsupported : ErrorCode::usage, "--activations: {} {} (found {}, need float32); choose float32.",
-         options.activations, planned ? "is not built yet" : "is unknown", options.activations);
-  }
-  Contestant subject(options.model, options);
+  Contestant subject(options.model, options, options.activations);
   std::unique_ptr<Contestant> rival;
   std::vector<Contestant*> contestants = {&subject};
-  if (!options.against.empty()) {
-    rival = std::make_unique<Contestant>(options.against, options);
+  if (!options.against.empty() || !options.against_activations.empty()) {
+    const std::string& source = options.against.empty() ? options.model : options.against;
+    rival = std::make_unique<Contestant>(source, options,
+                                         options.against_activations.empty() ? options.activations : options.against_activations);
     contestants.push_back(rival.get());
   }
   const std::int64_t rounds = measure(contestants, options);
@@ -141,13 +147,13 @@ void bench(const BenchOptions& options) {
     document["against"] = facts_of(*rival);
     document["ratio"] = ratio;
     text += text_of(*rival, options);
-    text += fmt::format("{} takes {:.3f} times as long as {}\n", rival->source(), ratio, subject.source());
+    text += fmt::format("{} ({}) takes {:.3f} times as long as {} ({})\n", rival->source(), activations_of(rival->session()), ratio,
+                        subject.source(), activations_of(subject.session()));
   }
   document["batch"] = options.batch;
   document["threads"] = options.threads;
   document["runs"] = rounds;
-  const std::string activations = is_fixed_point(subject.session().model().graph) ? "fixed-point" : options.activations;
-  document["activations"] = activations;
+  const std::string activations = activations_of(subject.session());
   document["cpu"] = cpu_name();
   document["cpu_features"] = cpu_features();
   text += fmt::format("{} runs, batch {}, {} thread{}, {} activations\nCPU: {} ({})\n", rounds, options.batch, options.threads,
@@ -167,7 +173,9 @@ Action declare_bench(CLI::App& app) {
       ->type_name("N")
       ->check(CLI::Range(1, 1000000));
   app.add_option("--seconds", options->seconds, "Time to spend (default: 2)")->type_name("S")->check(CLI::Range(0.01, 3600.0));
-  app.add_option("--activations", options->activations, "float32 (default: float32)")->type_name("TYPE");
+  app.add_option("--activations", options->activations, "float32, bfloat16 or int8 (default: float32)")->type_name("TYPE");
+  app.add_option("--against-activations", options->against_activations, "Measure the other model, or this one, in this type too")
+      ->type_name("TYPE");
   app.add_flag("--why", options->why, "Say why faster kernels refused each layer");
   app.add_flag("--json", options->json, "Print one JSON document");
   return [options] { bench(*options); };

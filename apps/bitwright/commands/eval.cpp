@@ -29,6 +29,7 @@ struct EvalOptions {
   std::string predictions;
   int threads = 0;
   std::int64_t batch = 100;
+  std::string activations = "float32";
   bool json = false;
 };
 
@@ -71,11 +72,12 @@ Evaluation evaluate(Session& session, const Dataset& dataset, std::int64_t batch
 
 void eval(const EvalOptions& options) {
   const Split split = parse_split(options.split);
+  const Activations activations = parse_activations(options.activations);
   Model model = open_model(options.model);
   const std::unique_ptr<Dataset> dataset = open_dataset(options.data, split);
   const int threads = options.threads > 0 ? options.threads : cpu_count();
   const std::int64_t batch = std::min(options.batch, dataset->size());
-  Session session(std::move(model), {.threads = threads, .batch = batch});
+  Session session(std::move(model), {.threads = threads, .batch = batch, .activations = activations});
   require_fit(options.model, session.input_shape(), fmt::format("data set \"{}\"", options.data), dataset->image_shape());
   require_classifier(session, options.model, dataset->class_names().size());
   const Evaluation result = evaluate(session, *dataset, batch, options.data);
@@ -87,9 +89,10 @@ void eval(const EvalOptions& options) {
     for (const std::int64_t prediction : result.predictions) lines += fmt::format("{}\n", prediction);
     write_file_atomic(options.predictions, lines);
   }
-  const nlohmann::ordered_json document = {{"model", options.model},    {"data", options.data},      {"split", options.split},
-                                           {"accuracy", accuracy},      {"correct", result.correct}, {"images", images},
-                                           {"seconds", result.seconds}, {"threads", threads}};
+  const nlohmann::ordered_json document = {
+      {"model", options.model},    {"data", options.data},      {"split", options.split},
+      {"accuracy", accuracy},      {"correct", result.correct}, {"images", images},
+      {"seconds", result.seconds}, {"threads", threads},        {"activations", activations_name(activations)}};
   write_result(options.json ? document.dump(2) + "\n"
                             : fmt::format("{}: {:.2f} % of {} {} images right ({} of {}), {:.2f} s\n", options.model, accuracy,
                                           options.data, options.split, result.correct, images, result.seconds));
@@ -104,6 +107,7 @@ Action declare_eval(CLI::App& app) {
   app.add_option("--split", options->split, "train or test (default: test)")->type_name("SPLIT");
   app.add_option("--threads", options->threads, "Threads to use (default: all processors)")->type_name("N")->check(CLI::Range(1, 1024));
   app.add_option("--batch", options->batch, "Images at a time (default: 100)")->type_name("N")->check(CLI::Range(1, 65536));
+  app.add_option("--activations", options->activations, "float32, bfloat16 or int8 (default: float32)")->type_name("TYPE");
   app.add_option("--predictions", options->predictions, "Write the predicted class of each image, one a line")->type_name("FILE");
   app.add_flag("--json", options->json, "Print one JSON document");
   return [options] { eval(*options); };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "bitwright/model/activation_scales.h"
 #include "bitwright/model/fixed_point_model.h"
 #include "bitwright/model/model_source.h"
 #include "bitwright/runtime/session.h"
@@ -19,6 +20,7 @@ using Json = nlohmann::ordered_json;
 
 struct InspectOptions {
   std::string model;
+  std::string activations = "float32";
   bool json = false;
 };
 
@@ -47,6 +49,19 @@ Json to_json(const WeightFacts& weight) {
 std::string formats_of(const Node& node) {
   const std::string input = node.string_attribute(kInputFormatAttribute, "");
   return input.empty() ? "" : fmt::format("  {} -> {}", input, node.string_attribute(kOutputFormatAttribute, ""));
+}
+
+Json scales_of(const Model& model) {
+  Json scales = Json::object();
+  for (const auto& [value, scale] : activation_scales(model.graph)) scales[value] = scale;
+  return scales;
+}
+
+Json kernels_of(const Session& session) {
+  Json kernels = Json::array();
+  for (const NodeReport& node : session.describe())
+    kernels.push_back({{"node", node.node}, {"kernel", node.kernel}, {"type", value_type_name(node.type)}});
+  return kernels;
 }
 
 Json to_json(const std::string& source, const Session& session, const ModelFacts& facts, const ShapeMap& shapes) {
@@ -85,6 +100,9 @@ Json to_json(const std::string& source, const Session& session, const ModelFacts
           {"entropy_bound_bytes", facts.entropy_bound_bytes},
           {"huffman_bytes", facts.huffman_bytes},
           {"arena_bytes", session.arena_bytes()},
+          {"activations", activations_name(session.activations())},
+          {"scales", scales_of(model)},
+          {"kernels", kernels_of(session)},
           {"notes", notes},
           {"layers", layers},
           {"weights", weights}};
@@ -120,7 +138,10 @@ std::string to_text(const std::string& source, const Session& session, const Mod
   text += fmt::format("entropy bound   {:.0f} bytes ({:.4f} bits per quantized weight)\n", std::ceil(facts.entropy_bound_bytes),
                       facts.entropy_bits_per_weight);
   text += fmt::format("Huffman coded   {:.0f} bytes\n", std::ceil(facts.huffman_bytes));
-  text += fmt::format("arena           {} bytes for one image\n", session.arena_bytes());
+  text += fmt::format("arena           {} bytes for one image, {} activations\n", session.arena_bytes(),
+                      activations_name(session.activations()));
+  if (const std::size_t scales = activation_scales(model.graph).size(); scales > 0)
+    text += fmt::format("calibrated      {} values\n", scales);
   for (const auto& [key, value] : model.notes) text += fmt::format("note            {} = {}\n", key, value);
   return text;
 }
@@ -129,7 +150,7 @@ void inspect(const InspectOptions& options) {
   const Model model = open_model(options.model);
   const ModelFacts facts = measure_model(model, packed_file_bytes(options.model, model));
   const ShapeMap shapes = infer_shapes(model.graph, weight_shapes(model), 1);
-  const Session session(model, {.threads = 1, .batch = 1});
+  const Session session(model, {.threads = 1, .batch = 1, .activations = parse_activations(options.activations)});
   write_result(options.json ? to_json(options.model, session, facts, shapes).dump(2) + "\n"
                             : to_text(options.model, session, facts, shapes));
 }
@@ -139,6 +160,8 @@ void inspect(const InspectOptions& options) {
 Action declare_inspect(CLI::App& app) {
   auto options = std::make_shared<InspectOptions>();
   app.add_option("MODEL", options->model, kModelHelp)->required()->type_name("");
+  app.add_option("--activations", options->activations, "float32, bfloat16 or int8: whose arena and kernels (default: float32)")
+      ->type_name("TYPE");
   app.add_flag("--json", options->json, "Print one JSON document");
   return [options] { inspect(*options); };
 }

@@ -22,6 +22,7 @@ struct RunOptions {
   std::string model;
   std::vector<std::string> images;
   int top = 5;
+  std::string activations = "float32";
   bool json = false;
 };
 
@@ -38,7 +39,7 @@ std::vector<std::size_t> ranking(const std::vector<double>& probability) {
 }
 
 void run(const RunOptions& options) {
-  Session session(open_model(options.model), {.threads = 1, .batch = 1});
+  Session session(open_model(options.model), {.threads = 1, .batch = 1, .activations = parse_activations(options.activations)});
   require_classifier(session, options.model, 1);
   std::vector<float> input(static_cast<std::size_t>(session.input_shape().element_count()));
   std::vector<float> output(static_cast<std::size_t>(session.output_shape().element_count()));
@@ -71,6 +72,7 @@ Action declare_run(CLI::App& app) {
   app.add_option("MODEL", options->model, kModelHelp)->required()->type_name("");
   app.add_option("IMAGE", options->images, "PNG, JPEG, PGM or PPM files, scaled to the model's input")->required()->type_name("");
   app.add_option("--top", options->top, "Classes to show (default: 5)")->type_name("N")->check(CLI::Range(1, 100000));
+  app.add_option("--activations", options->activations, "float32, bfloat16 or int8 (default: float32)")->type_name("TYPE");
   app.add_flag("--json", options->json, "Print one JSON document");
   return [options] { run(*options); };
 }

@@ -2,6 +2,7 @@
 #include "bitwright/model/model.h"
 
 #include "bitwright/core/error.h"
+#include "bitwright/model/activation_scales.h"
 #include "bitwright/model/fixed_point_model.h"
 #include "bitwright/model/text_rules.h"
 
@@ -105,10 +106,10 @@ void check_input_transform(const Model& model) {
   }
 }
 
-void check_fixed_point(const Model& model) {
-  if (!is_fixed_point(model.graph)) return;
+void check_number_attributes(const Model& model) {
   try {
-    (void)fixed_point_formats(model);
+    (void)activation_scales(model.graph);
+    if (is_fixed_point(model.graph)) (void)fixed_point_formats(model);
   } catch (const Error& error) {
     fail_in(model, error.message());
   }
@@ -142,7 +143,7 @@ void validate(const Model& model) {
   const ShapeMap shapes = infer_shapes(model.graph, weight_shapes(model), batch);
   check_weights(model);
   check_input_transform(model);
-  check_fixed_point(model);
+  check_number_attributes(model);
   const Shape& output = shapes.at(model.graph.outputs.front());
   if (!model.class_names.empty() && (output.rank() < 2 || output[1] != static_cast<std::int64_t>(model.class_names.size()))) {
     fail_in(model,

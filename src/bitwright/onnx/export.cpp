@@ -2,6 +2,7 @@
 #include "bitwright/onnx/export.h"
 
 #include "bitwright/core/error.h"
+#include "bitwright/model/activation_scales.h"
 #include "bitwright/model/fixed_point_model.h"
 #include "bitwright/onnx/weight_graph.h"
 
@@ -168,7 +169,7 @@ class Exporter {
     for (const std::string_view key : moved) move_to_input(node, proto, key);
     while (!proto.inputs.empty() && proto.inputs.back().empty()) proto.inputs.pop_back();
     for (const auto& [key, value] : node.attributes) {
-      const bool is_ours = key == kInputFormatAttribute || key == kOutputFormatAttribute;
+      const bool is_ours = key == kInputFormatAttribute || key == kOutputFormatAttribute || is_activation_scale(key);
       // AveragePool has dilations since opset 19 only; where they are one they say nothing.
       const bool says_nothing = op == "AveragePool" && key == "dilations" && opset_ < 19;
       if (is_ours || says_nothing || std::ranges::find(moved, key) != moved.end()) continue;

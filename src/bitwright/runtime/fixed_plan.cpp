@@ -315,8 +315,11 @@ class FixedPlanner {
 
 }  // namespace
 
-Plan make_fixed_plan(const Model& model, std::int64_t batch, int threads, ConstantCache& constants) {
-  PlanBuilder builder(model, batch, threads, constants);
+Plan make_fixed_plan(const Model& model, const PlanRequest& request, ConstantCache& constants) {
+  // Codes of its own, whatever the mode: the formats are part of the model.
+  PlanBuilder builder(
+      model, {.batch = request.batch, .threads = request.threads, .activations = Activations::float32, .scales = {}, .observer = {}},
+      constants);
   FixedPlanner(model, builder).plan();
   return std::move(builder).finish();
 }

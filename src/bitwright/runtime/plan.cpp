@@ -148,14 +148,16 @@ void Plan::run() {
   }
 }
 
-Plan make_plan(const Model& model, std::int64_t batch, int threads, ConstantCache& constants) {
-  if (is_fixed_point(model.graph)) return make_fixed_plan(model, batch, threads, constants);
+Plan make_plan(const Model& model, const PlanRequest& request, ConstantCache& constants) {
   try {
-    PlanBuilder builder(model, batch, threads, constants);
+    if (is_fixed_point(model.graph)) return make_fixed_plan(model, request, constants);
+    PlanBuilder builder(model, request, constants);
+    builder.observe_new_values();
     for (const Node* node : planning_order(model.graph)) {
       if (builder.is_fused(*node)) continue;
       plan_node(builder, *node);
       builder.mark_planned(*node);
+      builder.observe_new_values();
     }
     return std::move(builder).finish();
   } catch (const dnnl::error& error) {

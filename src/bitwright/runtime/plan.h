@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "bitwright/model/activation_scales.h"
+#include "bitwright/runtime/activations.h"
 #include "bitwright/runtime/arena.h"
 #include "bitwright/runtime/argument_pool.h"
 #include "bitwright/runtime/session.h"
@@ -10,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace bitwright {
@@ -74,6 +77,18 @@ class LoopStep final : public Step {
   std::vector<float*> pointers_;
 };
 
+/// Called in a run that calibrates, for each value as soon as it is made: its name and elements, float32.
+using ValueObserver = std::function<void(const std::string& value, std::span<const float> elements)>;
+
+/// What a plan is made for.
+struct PlanRequest {
+  std::int64_t batch = 1;
+  int threads = 1;
+  Activations activations = Activations::float32;
+  ActivationScales scales;  ///< of values by name; only int8 reads them
+  ValueObserver observer;   ///< may be empty
+};
+
 /// Everything needed to run one batch size.
 struct Plan {
   std::vector<std::unique_ptr<Step>> steps;
@@ -84,6 +99,7 @@ struct Plan {
   std::int64_t input_count = 0;
   std::int64_t output_count = 0;
   std::vector<NodeReport> reports;
+  std::vector<ValueReport> values;
 
   /// For the first time: some primitives set things up for good then, which must come from the heap.
   void warm_up();
@@ -92,8 +108,8 @@ struct Plan {
 
 class ConstantCache;
 
-/// Plans a prepared model (graph passes done) for a batch size. Throws: `Error(unsupported)` naming the node that can't be executed.
-[[nodiscard]] Plan make_plan(const Model& model, std::int64_t batch, int threads, ConstantCache& constants);
+/// Plans a prepared model (graph passes done). Throws: `Error(unsupported)` naming the node that can't be executed.
+[[nodiscard]] Plan make_plan(const Model& model, const PlanRequest& request, ConstantCache& constants);
 
 /// The processor, as oneDNN sees it.
 [[nodiscard]] const dnnl::engine& cpu_engine();

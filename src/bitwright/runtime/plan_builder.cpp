@@ -3,16 +3,29 @@
 
 #include "bitwright/core/assert.h"
 #include "bitwright/core/error.h"
+#include "bitwright/runtime/ops/packed_product.h"
 #include "bitwright/runtime/strided_copy.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 namespace bitwright {
 namespace {
 
 std::int64_t bytes_of(const dnnl::memory::desc& desc) { return static_cast<std::int64_t>(desc.get_size()); }
+
+Activations usable(Activations wanted, const std::string& refusal) { return refusal.empty() ? wanted : Activations::float32; }
+
+// A kernel that reads packed codes takes float32: at its batches the weights are what costs, and it reads the fewest bytes of them.
+bool multiplies_narrow(const Model& model, const ShapeMap& shapes, const Node& node) {
+  const auto weight = model.weights.find(node.inputs[1]);
+  if (weight == model.weights.end()) return false;
+  if (node.op == Op::Conv) return true;
+  const std::int64_t depth = weight_shape(weight->second)[node.op == Op::Gemm ? 1 : 0];
+  return depth > 0 && !has_packed_kernel(weight->second, shapes.find(node.inputs[0])->second.element_count() / depth);
+}
 
 }  // namespace
 
@@ -20,6 +33,12 @@ dnnl::memory::desc plain_desc(const Shape& shape) {
   dnnl::memory::dims strides(shape.rank(), 1);
   for (std::size_t axis = shape.rank(); axis-- > 1;) strides[axis - 1] = strides[axis] * shape[axis];
   return {shape.dims(), dnnl::memory::data_type::f32, strides};
+}
+
+dnnl::memory::desc narrow_desc(const Shape& shape, ValueType type) {
+  if (shape.rank() != 4) return with_type(plain_desc(shape), type);
+  const std::int64_t row = shape[3] * shape[1];
+  return {shape.dims(), onednn_type(type), {shape[2] * row, 1, row, shape[1]}};
 }
 
 dnnl::memory::desc any_desc(const dnnl::memory::dims& dims) { return {dims, dnnl::memory::data_type::f32, dnnl::memory::format_tag::any}; }
@@ -44,8 +63,15 @@ dnnl::primitive_attr strict_attributes() {
   return attributes;
 }
 
-PlanBuilder::PlanBuilder(const Model& model, std::int64_t batch, int threads, ConstantCache& constants)
-    : model_(model), shapes_(infer_shapes(model.graph, weight_shapes(model), batch)), threads_(threads), constants_(constants) {
+PlanBuilder::PlanBuilder(const Model& model, const PlanRequest& request, ConstantCache& constants)
+    : model_(model),
+      shapes_(infer_shapes(model.graph, weight_shapes(model), request.batch)),
+      threads_(request.threads),
+      refusal_(activations_refusal(request.activations)),
+      forms_(model.graph, usable(request.activations, refusal_), request.scales,
+             [this](const Node& node) { return multiplies_narrow(model_, shapes_, node); }),
+      observer_(request.observer),
+      constants_(constants) {
   const GraphInput& input = model.graph.inputs.front();
   const PlannedValue& value = make_value(input.name, plain_desc(shape(input.name)));
   input_buffer_ = value.buffer;
@@ -69,7 +95,7 @@ std::vector<float> PlanBuilder::weight_floats(const Node& node, std::size_t inpu
   return weight_values(weight(node, input));
 }
 
-const PlannedValue& PlanBuilder::value(const Node& node, std::size_t input) const {
+const PlannedValue& PlanBuilder::stored_value(const Node& node, std::size_t input) const {
   const auto found = values_.find(node.inputs[input]);
   if (found == values_.end()) {
     fail(ErrorCode::unsupported,
@@ -79,22 +105,46 @@ const PlannedValue& PlanBuilder::value(const Node& node, std::size_t input) cons
   return found->second;
 }
 
-PlannedValue PlanBuilder::value_as(const std::string& name, const dnnl::memory::desc& desc) {
-  const PlannedValue& original = values_.find(name)->second;
-  if (original.desc == desc) return original;
+PlannedValue PlanBuilder::value(const Node& node, std::size_t input) {
+  const PlannedValue& stored = stored_value(node, input);
+  if (stored.form().type == ValueType::float32) return stored;
+  return value_as(node.inputs[input], with_type(stored.desc, ValueType::float32));
+}
+
+PlannedValue PlanBuilder::floating_value(const Node& node, std::size_t input) {
+  const PlannedValue& stored = stored_value(node, input);
+  return is_code(stored.form().type) ? value(node, input) : stored;
+}
+
+std::optional<ValueForm> PlanBuilder::narrow_source(const Node& node, std::vector<std::string>& refusals) const {
+  if (!refusal_.empty()) refusals.push_back(refusal_);
+  if (activations() == Activations::float32) return std::nullopt;
+  const ValueForm stored = stored_value(node, 0).form();
+  if (stored.type != ValueType::float32) return stored;
+  const std::optional<ValueForm> form = forms_.narrow(node.inputs[0]);
+  if (!form) refusals.push_back("int8: \"" + node.inputs[0] + "\" has no scale, this kernel needs a calibrated model");
+  return form;
+}
+
+PlannedValue PlanBuilder::value_as(const std::string& name, const dnnl::memory::desc& desc, float scale) {
+  const PlannedValue original = values_.find(name)->second;
+  if (original.desc == desc && original.scale == scale) return original;
   std::vector<PlannedValue>& conversions = converted_[name];
   for (const PlannedValue& converted : conversions) {
-    if (converted.desc == desc) return converted;
+    if (converted.desc == desc && converted.scale == scale) return converted;
   }
-  const PlannedValue converted{.desc = desc, .buffer = new_buffer(bytes_of(desc))};
+  const PlannedValue converted{.desc = desc, .buffer = new_buffer(bytes_of(desc)), .scale = scale};
   add_reorder(name, original, converted);
   return conversions.emplace_back(converted);
 }
 
 void PlanBuilder::add_reorder(const std::string& name, const PlannedValue& src, const PlannedValue& dst) {
   std::string kernel;
-  const std::optional<StridedCopy> copy = make_strided_copy(src.desc, dst.desc);
-  if (copy && copy->is_transposition()) {
+  const bool is_narrow = src.form().type != ValueType::float32 || dst.form().type != ValueType::float32;
+  const std::optional<StridedCopy> copy = is_narrow ? std::nullopt : make_strided_copy(src.desc, dst.desc);
+  if (is_narrow) {
+    kernel = add_conversion(name, src, dst);
+  } else if (copy && copy->is_transposition()) {
     // oneDNN's kernel for this allocates on every thread but the first.
     kernel = "loop:transpose";
     add_loop({src.buffer}, {dst.buffer}, [copy = *copy, threads = threads_](std::span<float* const> buffers) {
@@ -105,11 +155,26 @@ void PlanBuilder::add_reorder(const std::string& name, const PlannedValue& src, 
     kernel = std::string("onednn:reorder:") + reorder.impl_info_str();
     add_primitive(dnnl::reorder(reorder), reorder.scratchpad_desc(), {reads(DNNL_ARG_FROM, src), writes(DNNL_ARG_TO, dst)});
   }
-  plan_.reports.push_back({.node = name, .op = "Reorder", .kernel = std::move(kernel), .refusals = {}});
+  plan_.reports.push_back({.node = name, .op = "Reorder", .kernel = std::move(kernel), .refusals = {}, .type = src.form().type});
+}
+
+// A loop of ours: oneDNN's reorders may allocate on every thread but the first.
+std::string PlanBuilder::add_conversion(const std::string& name, const PlannedValue& src, const PlannedValue& dst) {
+  // float32 in blocks first takes an order with strides.
+  const PlannedValue from = strides_of(src.desc) ? src : value_as(name, plain_desc(shape(name)));
+  add_loop({from.buffer}, {dst.buffer},
+           [conversion = Conversion(from.desc.dims(), {.type = from.form().type, .strides = *strides_of(from.desc), .scale = from.scale},
+                                    {.type = dst.form().type, .strides = *strides_of(dst.desc), .scale = dst.scale}),
+            name, graph = model_.graph.name, threads = threads_](std::span<float* const> buffers) {
+             if (conversion.run(buffers[0], buffers[1], threads)) return;
+             fail(ErrorCode::numerical, "{}: \"{}\" holds NaN (found it, need numbers); look where the image was made.", graph, name);
+           });
+  plan_.values.push_back({.value = name, .form = dst.form(), .is_conversion = true});
+  return "loop:" + std::string(value_type_name(from.form().type)) + "_to_" + std::string(value_type_name(dst.form().type));
 }
 
 PlannedValue PlanBuilder::plain_value(const Node& node, std::size_t input) {
-  (void)value(node, input);
+  (void)stored_value(node, input);
   return value_as(node.inputs[input], plain_desc(shape(node.inputs[input])));
 }
 
@@ -118,13 +183,29 @@ BufferId PlanBuilder::new_buffer(std::int64_t bytes) {
   return buffer_bytes_.size() - 1;
 }
 
-PlannedValue PlanBuilder::make_value(const std::string& name, const dnnl::memory::desc& desc) {
-  const PlannedValue value{.desc = desc, .buffer = new_buffer(bytes_of(desc))};
-  values_.insert_or_assign(name, value);
+PlannedValue PlanBuilder::make_value(const std::string& name, const dnnl::memory::desc& desc, float scale) {
+  const PlannedValue value{.desc = desc, .buffer = new_buffer(bytes_of(desc)), .scale = scale};
+  make_alias(name, value);
   return value;
 }
 
-void PlanBuilder::make_alias(const std::string& name, const PlannedValue& other) { values_.insert_or_assign(name, other); }
+void PlanBuilder::make_alias(const std::string& name, const PlannedValue& other) {
+  values_.insert_or_assign(name, other);
+  plan_.values.push_back({.value = name, .form = other.form()});
+  unobserved_.push_back(name);
+}
+
+void PlanBuilder::observe_new_values() {
+  const std::vector<std::string> names = std::exchange(unobserved_, {});
+  if (!observer_) return;
+  for (const std::string& name : names) {
+    if (!values_.contains(name)) continue;
+    const PlannedValue plain = value_as(name, plain_desc(shape(name)));
+    add_loop({plain.buffer}, {}, [observer = observer_, name, count = shape(name).element_count()](std::span<float* const> buffers) {
+      observer(name, {buffers[0], static_cast<std::size_t>(count)});
+    });
+  }
+}
 
 const Node* PlanBuilder::only_reader(const std::string& value) const {
   if (std::ranges::count(model_.graph.outputs, value) > 0) return nullptr;
@@ -160,6 +241,11 @@ void PlanBuilder::fuse(const Node& node, const Node& into) {
 bool PlanBuilder::fuse_relu(const Node& node, std::string& output) {
   output = node.outputs.front();
   return fuse_relu_behind(node, output);
+}
+
+const std::string& PlanBuilder::after_relu(const Node& node) const {
+  const Node* next = only_reader(node.outputs.front());
+  return next != nullptr && next->op == Op::Relu ? next->outputs.front() : node.outputs.front();
 }
 
 bool PlanBuilder::fuse_relu_behind(const Node& into, std::string& output) {
@@ -231,12 +317,37 @@ PlannedValue PlanBuilder::destination_of(const FusedTail& tail, const dnnl::memo
   return dst;
 }
 
+PlannedValue PlanBuilder::destination_of(const FusedTail& tail, const PlannedValue& wanted, const ValueForm& form) {
+  if (!tail.residual) return make_value(tail.output, wanted.desc, wanted.scale);
+  const PlannedValue residual = values_.find(*tail.residual)->second;
+  const PlannedValue before{.desc = with_type(wanted.desc, form.type), .buffer = residual.buffer, .scale = form.scale};
+  if (residual.desc == before.desc && residual.scale == form.scale && residual.buffer != input_buffer_ && is_overwritable(*tail.residual)) {
+    values_.erase(*tail.residual);
+    const PlannedValue dst{.desc = wanted.desc, .buffer = residual.buffer, .scale = wanted.scale};
+    make_alias(tail.output, dst);
+    return dst;
+  }
+  const PlannedValue dst = make_value(tail.output, wanted.desc, wanted.scale);
+  add_reorder(*tail.residual, residual, {.desc = before.desc, .buffer = dst.buffer, .scale = form.scale});
+  return dst;
+}
+
+dnnl::memory PlanBuilder::constant(const std::string& key, std::span<const std::int8_t> codes, const dnnl::memory::desc& plain,
+                                   const dnnl::memory::desc& desc) {
+  return stored_constant(key, codes.data(), codes.size_bytes(), plain, desc);
+}
+
 dnnl::memory PlanBuilder::constant(const std::string& key, std::span<const float> values, const dnnl::memory::desc& plain,
                                    const dnnl::memory::desc& desc) {
-  BITWRIGHT_ASSERT(values.size() * sizeof(float) == plain.get_size());
+  return stored_constant(key, values.data(), values.size_bytes(), plain, desc);
+}
+
+dnnl::memory PlanBuilder::stored_constant(const std::string& key, const void* values, std::size_t bytes, const dnnl::memory::desc& plain,
+                                          const dnnl::memory::desc& desc) {
+  BITWRIGHT_ASSERT(bytes == plain.get_size());
   return constants_.memory(key, desc, [&] {
     const dnnl::memory source(plain, cpu_engine());
-    std::memcpy(source.get_data_handle(), values.data(), values.size() * sizeof(float));
+    std::memcpy(source.get_data_handle(), values, bytes);
     if (plain == desc) return source;
     dnnl::memory target(desc, cpu_engine());
     dnnl::stream stream(cpu_engine());
@@ -261,9 +372,17 @@ void PlanBuilder::add_loop(std::vector<BufferId> reads, std::vector<BufferId> wr
   add_step(std::make_unique<LoopStep>(std::move(reads), std::move(writes), std::move(loop)));
 }
 
-void PlanBuilder::report(const Node& node, std::string kernel, std::vector<std::string> refusals) {
-  plan_.reports.push_back(
-      {.node = node.name, .op = std::string(op_entry(node.op).name), .kernel = std::move(kernel), .refusals = std::move(refusals)});
+void PlanBuilder::report(const Node& node, std::string kernel, std::vector<std::string> refusals, ValueType type) {
+  const std::string mode(activations_name(activations()));
+  const bool says_why = std::ranges::any_of(refusals, [&mode](const std::string& refusal) { return refusal.starts_with(mode + ":"); });
+  const bool computes = kernel != "view" && !kernel.starts_with("fused into ");
+  if (activations() != Activations::float32 && type == ValueType::float32 && computes && !says_why)
+    refusals.push_back(mode + ": no kernel for this node takes it, it runs in float32");
+  plan_.reports.push_back({.node = node.name,
+                           .op = std::string(op_entry(node.op).name),
+                           .kernel = std::move(kernel),
+                           .refusals = std::move(refusals),
+                           .type = type});
 }
 
 Plan PlanBuilder::finish() && {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "bitwright/runtime/constant_cache.h"
+#include "bitwright/runtime/convert.h"
 #include "bitwright/runtime/plan.h"
+#include "bitwright/runtime/value_forms.h"
 
 #include <map>
 #include <optional>
@@ -16,6 +18,9 @@ namespace bitwright {
 struct PlannedValue {
   dnnl::memory::desc desc;
   BufferId buffer = 0;
+  float scale = 1.0F;  ///< of codes: value = code * scale
+
+  [[nodiscard]] ValueForm form() const noexcept { return {.type = value_type(desc), .scale = scale}; }
 };
 
 /// What follows a Conv or Gemm and is computed with it: y = relu(scale * x + shift + residual), each part optional.
@@ -30,7 +35,7 @@ struct FusedTail {
 /// State of planning one model for one batch: what is planned so far, and how to add to it.
 class PlanBuilder {
  public:
-  PlanBuilder(const Model& model, std::int64_t batch, int threads, ConstantCache& constants);
+  PlanBuilder(const Model& model, const PlanRequest& request, ConstantCache& constants);
 
   [[nodiscard]] const Graph& graph() const noexcept { return model_.graph; }
   [[nodiscard]] int threads() const noexcept { return threads_; }
@@ -44,18 +49,30 @@ class PlanBuilder {
   /// Its values as float; empty for an input that is left out.
   [[nodiscard]] std::vector<float> weight_floats(const Node& node, std::size_t input) const;
 
-  /// A planned value, in the layout its maker chose. Throws: `Error(unsupported)` when the input is a weight.
-  [[nodiscard]] const PlannedValue& value(const Node& node, std::size_t input) const;
+  /// A planned value as its maker left it. Throws: `Error(unsupported)` when the input is a weight.
+  [[nodiscard]] const PlannedValue& stored_value(const Node& node, std::size_t input) const;
+  /// Its form. Requires: it is planned.
+  [[nodiscard]] ValueForm stored_form(const std::string& value) const { return values_.find(value)->second.form(); }
+  /// The same as float32, in the layout its maker chose.
+  [[nodiscard]] PlannedValue value(const Node& node, std::size_t input);
+  /// The same as float32 or bfloat16, in the layout its maker chose.
+  [[nodiscard]] PlannedValue floating_value(const Node& node, std::size_t input);
   /// The same value in another layout: a reorder is added where needed, once per value and layout.
-  [[nodiscard]] PlannedValue value_as(const std::string& name, const dnnl::memory::desc& desc);
+  [[nodiscard]] PlannedValue value_as(const std::string& name, const dnnl::memory::desc& desc, float scale = 1.0F);
   /// In row-major layout.
   [[nodiscard]] PlannedValue plain_value(const Node& node, std::size_t input);
+
+  /// Which values are held in few bits.
+  [[nodiscard]] const ValueForms& forms() const noexcept { return forms_; }
+  [[nodiscard]] Activations activations() const noexcept { return forms_.activations(); }
+  /// Form in which a node that multiplies in few bits reads its input 0; nothing when it must read float32, with the reason in `refusals`.
+  [[nodiscard]] std::optional<ValueForm> narrow_source(const Node& node, std::vector<std::string>& refusals) const;
 
   [[nodiscard]] BufferId new_buffer(std::int64_t bytes);
   /// Where the plan's input lies, float32 and row-major.
   [[nodiscard]] BufferId input_buffer() const noexcept { return input_buffer_; }
   /// A new value with its own buffer / in the buffer of another value.
-  PlannedValue make_value(const std::string& name, const dnnl::memory::desc& desc);
+  PlannedValue make_value(const std::string& name, const dnnl::memory::desc& desc, float scale = 1.0F);
   void make_alias(const std::string& name, const PlannedValue& other);
 
   /// Whether a value is planned and every node that reads it is planned or fused, so that its buffer may be written.
@@ -69,22 +86,31 @@ class PlanBuilder {
   [[nodiscard]] FusedTail fuse_bias(const Node& node, std::int64_t outputs);
   /// For operators that fuse only a Relu: whether one follows; `output` becomes its output.
   [[nodiscard]] bool fuse_relu(const Node& node, std::string& output);
+  /// Name of what the node makes: its own output, or that of the Relu which would be fused into it.
+  [[nodiscard]] const std::string& after_relu(const Node& node) const;
   [[nodiscard]] bool is_fused(const Node& node) const { return fused_.contains(&node); }
   void mark_planned(const Node& node) { planned_.insert(&node); }
 
   /// Gives a destination for `tail`: the residual's own buffer when it has this layout and dies here, else a new one with the residual
   /// copied in.
   [[nodiscard]] PlannedValue destination_of(const FusedTail& tail, const dnnl::memory::desc& desc);
+  /// The same for codes: the residual lies in the destination's buffer in a form of its own. Requires: both have elements of one size.
+  [[nodiscard]] PlannedValue destination_of(const FusedTail& tail, const PlannedValue& dst, const ValueForm& residual);
 
   /// A constant of `desc` made from row-major values.
   [[nodiscard]] dnnl::memory constant(const std::string& key, std::span<const float> values, const dnnl::memory::desc& plain,
+                                      const dnnl::memory::desc& desc);
+  [[nodiscard]] dnnl::memory constant(const std::string& key, std::span<const std::int8_t> codes, const dnnl::memory::desc& plain,
                                       const dnnl::memory::desc& desc);
 
   void add_step(std::unique_ptr<Step> step);
   /// Adds a primitive with its scratchpad.
   void add_primitive(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::vector<PrimitiveArgument> arguments);
   void add_loop(std::vector<BufferId> reads, std::vector<BufferId> writes, LoopStep::Loop loop);
-  void report(const Node& node, std::string kernel, std::vector<std::string> refusals = {});
+  void report(const Node& node, std::string kernel, std::vector<std::string> refusals = {}, ValueType type = ValueType::float32);
+
+  /// Lets the plan's observer see what was made since the last call.
+  void observe_new_values();
 
   /// Lays out the arena, binds the steps and hands the plan over.
   [[nodiscard]] Plan finish() &&;
@@ -95,10 +121,18 @@ class PlanBuilder {
   /// Takes the Relu that alone reads `output` into a node; `output` becomes the Relu's. False when there is none.
   bool fuse_relu_behind(const Node& into, std::string& output);
   void add_reorder(const std::string& name, const PlannedValue& src, const PlannedValue& dst);
+  /// A reorder that changes the type. Returns the kernel's name.
+  std::string add_conversion(const std::string& name, const PlannedValue& src, const PlannedValue& dst);
+  dnnl::memory stored_constant(const std::string& key, const void* values, std::size_t bytes, const dnnl::memory::desc& plain,
+                               const dnnl::memory::desc& desc);
 
   const Model& model_;
   ShapeMap shapes_;
   int threads_;
+  std::string refusal_;  // of the mode that was asked for; empty when it runs
+  ValueForms forms_;
+  ValueObserver observer_;
+  std::vector<std::string> unobserved_;
   ConstantCache& constants_;
   Plan plan_;
   std::vector<std::int64_t> buffer_bytes_;
@@ -111,6 +145,8 @@ class PlanBuilder {
 
 /// Row-major float32.
 [[nodiscard]] dnnl::memory::desc plain_desc(const Shape& shape);
+/// Row-major, or for images channels last: the layout of values in few bits.
+[[nodiscard]] dnnl::memory::desc narrow_desc(const Shape& shape, ValueType type);
 /// Float32 in the layout that oneDNN likes best.
 [[nodiscard]] dnnl::memory::desc any_desc(const dnnl::memory::dims& dims);
 /// An argument bound to a planned value.

@@ -2,6 +2,7 @@
 #include "bitwright/runtime/session.h"
 
 #include "bitwright/core/error.h"
+#include "bitwright/model/activation_scales.h"
 #include "bitwright/model/packed_file.h"
 #include "bitwright/model/passes.h"
 #include "bitwright/runtime/constant_cache.h"
@@ -37,13 +38,14 @@ Shape without_batch(const Shape& shape) { return Shape(std::vector<std::int64_t>
 
 class Session::Impl {
  public:
-  Impl(Model model, SessionOptions options) : model_(std::move(model)), threads_(options.threads) {
+  Impl(Model model, SessionOptions options) : model_(std::move(model)), threads_(options.threads), activations_(options.activations) {
     if (threads_ < 1) {
       fail(ErrorCode::usage, "{}: a session needs at least one thread (found {}, need 1 or more); correct the options.", model_.graph.name,
            threads_);
     }
     validate(model_);
     require_executable(model_);
+    scales_ = activation_scales(model_.graph);
     prepared_ = fold_batch_normalization(remove_training_nodes(model_));
     const ShapeMap one = infer_shapes(model_.graph, weight_shapes(model_), 1);
     const ShapeMap two = infer_shapes(model_.graph, weight_shapes(model_), 2);
@@ -64,7 +66,8 @@ class Session::Impl {
     auto found = plans_.find(batch);
     if (found == plans_.end()) {
       const ThreadScope threads(threads_);
-      Plan plan = make_plan(prepared_, batch, threads_, constants_);
+      Plan plan = make_plan(
+          prepared_, {.batch = batch, .threads = threads_, .activations = activations_, .scales = scales_, .observer = {}}, constants_);
       plan.warm_up();
       found = plans_.emplace(batch, std::move(plan)).first;
     }
@@ -85,6 +88,7 @@ class Session::Impl {
   [[nodiscard]] const Shape& input_shape() const noexcept { return input_shape_; }
   [[nodiscard]] const Shape& output_shape() const noexcept { return output_shape_; }
   [[nodiscard]] std::int64_t batch() const noexcept { return batch_; }
+  [[nodiscard]] Activations activations() const noexcept { return activations_; }
   [[nodiscard]] const Plan& plan() const noexcept { return *plan_; }
 
  private:
@@ -98,6 +102,8 @@ class Session::Impl {
   Model model_;
   Model prepared_;
   int threads_;
+  Activations activations_;
+  ActivationScales scales_;
   Shape input_shape_;
   Shape output_shape_;
   ConstantCache constants_;
@@ -123,5 +129,7 @@ void Session::prepare(std::int64_t batch) { impl_->prepare(batch); }
 void Session::run(std::span<const float> input, std::span<float> output) { impl_->run(input, output); }
 std::int64_t Session::arena_bytes() const noexcept { return impl_->plan().arena->bytes(); }
 std::vector<NodeReport> Session::describe() const { return impl_->plan().reports; }
+std::vector<ValueReport> Session::values() const { return impl_->plan().values; }
+Activations Session::activations() const noexcept { return impl_->activations(); }
 
 }  // namespace bitwright

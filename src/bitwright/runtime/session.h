@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bitwright/model/model.h"
+#include "bitwright/runtime/activations.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -15,14 +16,25 @@ namespace bitwright {
 struct SessionOptions {
   int threads = 1;         ///< exactly this many
   std::int64_t batch = 1;  ///< images per run; `prepare` changes it
+  /// What values are held in. int8 needs a calibrated model (`calibrate`); where processor or model can't, the best other type runs, and
+  /// `describe` says why. A fixed-point model keeps its own integers.
+  Activations activations = Activations::float32;
 };
 
 /// What a node runs on, and why faster kernels refused.
 struct NodeReport {
   std::string node;
   std::string op;
-  std::string kernel;                 ///< e.g. `onednn:conv:jit:avx512_core`, `packed_gemv:avx3`
-  std::vector<std::string> refusals;  ///< e.g. `packed_gemv: batch is 128, this kernel needs <= 16`
+  std::string kernel;                   ///< e.g. `onednn:conv:jit:avx512_core`, `packed_gemv:avx3`
+  std::vector<std::string> refusals;    ///< e.g. `packed_gemv: batch is 128, this kernel needs <= 16`
+  ValueType type = ValueType::float32;  ///< what it reads: int8 stands for both kinds of 8-bit codes
+};
+
+/// How a value lies in memory while a session runs.
+struct ValueReport {
+  std::string value;
+  ValueForm form;
+  bool is_conversion = false;  ///< made from the value for readers that want another form
 };
 
 /// Executes a model: plans once, runs many times, allocates nothing while running.
@@ -54,6 +66,10 @@ class Session {
   /// Bytes of the arena that holds all intermediate values.
   [[nodiscard]] std::int64_t arena_bytes() const noexcept;
   [[nodiscard]] std::vector<NodeReport> describe() const;
+  /// Every value that a run makes, and in which form; values that are computed within a fused kernel are not made.
+  [[nodiscard]] std::vector<ValueReport> values() const;
+  /// The mode asked for; `describe` says what each node runs in.
+  [[nodiscard]] Activations activations() const noexcept;
 
  private:
   class Impl;

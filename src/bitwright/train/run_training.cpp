@@ -5,6 +5,7 @@
 #include "bitwright/core/error.h"
 #include "bitwright/data/dataset.h"
 #include "bitwright/data/loader.h"
+#include "bitwright/model/activation_scales.h"
 #include "bitwright/model/model_source.h"
 #include "bitwright/model/packed_file.h"
 #include "bitwright/train/tensor.h"
@@ -161,6 +162,7 @@ TrainResult train_recipe(const Recipe& recipe, Run& run, StartPolicy start, cons
 
   Model model = open_model(recipe.model.from, recipe.train.seed);
   validate(model);
+  model.graph = without_activation_scales(std::move(model.graph));
   const Splits splits = open_splits(recipe);
   check_fit(recipe, model, *splits.training);
   const at::Device device = open_device(recipe);

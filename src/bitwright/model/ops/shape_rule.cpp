@@ -2,6 +2,7 @@
 #include "bitwright/model/ops/shape_rule.h"
 
 #include "bitwright/core/error.h"
+#include "bitwright/model/activation_scales.h"
 
 #include <algorithm>
 #include <array>
@@ -22,6 +23,7 @@ namespace shape_checks {
 
 void allow_attributes(const Node& node, std::initializer_list<std::string_view> known) {
   for (const auto& [key, value] : node.attributes) {
+    if (is_activation_scale(key)) continue;  // any node may state one
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
     std::string names;
     for (const std::string_view name : known) names += (names.empty() ? "" : ", ") + std::string(name);

@@ -6,7 +6,7 @@ namespace bitwright {
 
 // Only where it follows neither Conv nor Gemm: there it is part of their weights.
 void plan_batch_normalization(PlanBuilder& builder, const Node& node) {
-  const PlannedValue src = builder.value(node, 0);
+  const PlannedValue src = builder.floating_value(node, 0);
   const std::int64_t channels = builder.shape(node.inputs[0])[1];
   std::vector<float> scale_shift = builder.weight_floats(node, 1);
   const std::vector<float> shift = builder.weight_floats(node, 2);
@@ -23,7 +23,7 @@ void plan_batch_normalization(PlanBuilder& builder, const Node& node) {
   const dnnl::batch_normalization_forward::primitive_desc chosen(
       {dnnl::prop_kind::forward_inference, src.desc, node.float_attribute("epsilon", 1e-5F), flags}, attributes, cpu_engine());
   const PlannedValue dst = builder.make_value(output, chosen.dst_desc());
-  builder.report(node, std::string("onednn:batch_normalization:") + chosen.impl_info_str());
+  builder.report(node, std::string("onednn:batch_normalization:") + chosen.impl_info_str(), {}, src.form().type);
 
   const dnnl::memory::desc per_channel = plain_desc(Shape{channels});
   const dnnl::memory::desc two_rows = plain_desc(Shape{2, channels});

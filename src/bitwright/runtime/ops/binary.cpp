@@ -61,6 +61,42 @@ std::vector<std::string> try_onednn(PlanBuilder& builder, const Node& node, dnnl
   return {};
 }
 
+// Two values in few bits, of one shape, and a result that is wanted so. Returns false otherwise.
+bool try_narrow_add(PlanBuilder& builder, const Node& node) {
+  const Shape& dst_shape = builder.shape(node.outputs.front());
+  for (const std::size_t input : {0U, 1U}) {
+    if (is_stored(builder, node, input) || shape_of(builder, node, input) != dst_shape) return false;
+  }
+  const ValueForm form = builder.forms().stored(builder.after_relu(node));
+  if (form.type == ValueType::float32) return false;
+  dnnl::primitive_attr attributes = strict_attributes();
+  std::vector<PrimitiveArgument> arguments;
+  std::vector<dnnl::memory::desc> descs;
+  for (const std::size_t input : {0U, 1U}) {
+    const ValueForm stored = builder.stored_value(node, input).form();
+    const std::optional<ValueForm> narrow = stored.type == ValueType::float32 ? builder.forms().narrow(node.inputs[input]) : stored;
+    if (!narrow) return false;
+    const PlannedValue value = builder.value_as(node.inputs[input], narrow_desc(dst_shape, narrow->type), narrow->scale);
+    const int id = input == 0 ? DNNL_ARG_SRC_0 : DNNL_ARG_SRC_1;
+    descs.push_back(value.desc);
+    arguments.push_back(reads(id, value));
+    if (is_code(form.type))
+      attributes.set_scales(id, 0, {static_cast<float>(static_cast<double>(narrow->scale) / static_cast<double>(form.scale))});
+  }
+  std::string output;
+  dnnl::post_ops post_operations;
+  if (builder.fuse_relu(node, output) && form.type != ValueType::uint8)
+    post_operations.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+  attributes.set_post_ops(post_operations);
+  const dnnl::binary::primitive_desc chosen({dnnl::algorithm::binary_add, descs[0], descs[1], narrow_desc(dst_shape, form.type)},
+                                            attributes, cpu_engine());
+  const PlannedValue dst = builder.make_value(output, chosen.dst_desc(), form.scale);
+  arguments.push_back(writes(DNNL_ARG_DST, dst));
+  builder.report(node, std::string("onednn:binary:") + chosen.impl_info_str(), {}, is_code(form.type) ? ValueType::int8 : form.type);
+  builder.add_primitive(dnnl::binary(chosen), chosen.scratchpad_desc(), std::move(arguments));
+  return true;
+}
+
 template <typename Function>
 void plan_loop(PlanBuilder& builder, const Node& node, std::string kernel, std::vector<std::string> refusals, Function function) {
   const Shape& dst_shape = builder.shape(node.outputs.front());
@@ -99,6 +135,7 @@ std::optional<float> stored_scalar(const PlanBuilder& builder, const Node& node,
 }  // namespace
 
 void plan_add(PlanBuilder& builder, const Node& node) {
+  if (try_narrow_add(builder, node)) return;
   std::vector<std::string> refusals;
   for (const std::size_t first : {0U, 1U}) {
     refusals = try_onednn(builder, node, dnnl::algorithm::binary_add, first);

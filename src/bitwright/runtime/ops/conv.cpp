@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/kernels/conv_shifted/conv_shifted.h"
 #include "bitwright/model/window.h"
+#include "bitwright/runtime/ops/narrow_product.h"
 #include "bitwright/runtime/ops/plan_ops.h"
 #include "bitwright/runtime/ops/product.h"
 
@@ -91,23 +92,49 @@ std::vector<std::string> try_shifted(PlanBuilder& builder, const Node& node) {
 }
 
 void plan_convolution(PlanBuilder& builder, const Node& node, std::vector<std::string> refusals) {
-  const PlannedValue src = builder.value(node, 0);
+  const Shape& src_shape = builder.shape(node.inputs[0]);
   const Shape& weight = weight_shape(builder.weight(node, 1));
   const Window window = read_window(node, &weight);
   const std::int64_t group = node.int_attribute("group", 1);
   const FusedTail tail = builder.fuse_tail(node);
-  const FoldedProduct product = fold_product(builder, node, tail);
 
   // Grouped weights are the same values seen as [group, outputs per group, inputs per group, height, width].
   Shape weight_dims = weight;
   if (group > 1) weight_dims = Shape{group, weight[0] / group, weight[1], weight[2], weight[3]};
   const Shape bias_dims{weight[0]};
-  const dnnl::convolution_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
-                                             any_desc(src.desc.dims()), any_desc(weight_dims.dims()), plain_desc(bias_dims),
-                                             any_desc(builder.shape(tail.output).dims()), {window.strides[0], window.strides[1]},
-                                             {window.dilations[0] - 1, window.dilations[1] - 1},
-                                             {window.pads_begin[0], window.pads_begin[1]}, {window.pads_end[0], window.pads_end[1]});
-  const dnnl::convolution_forward::primitive_desc chosen(desc, tail_attributes(tail), cpu_engine());
+  const auto describe = [&](const dnnl::memory::desc& src, const dnnl::memory::desc& weights, const dnnl::memory::desc& bias,
+                            const dnnl::memory::desc& dst, const dnnl::primitive_attr& attributes) {
+    const dnnl::convolution_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, src, weights, bias,
+                                               dst, {window.strides[0], window.strides[1]},
+                                               {window.dilations[0] - 1, window.dilations[1] - 1},
+                                               {window.pads_begin[0], window.pads_begin[1]}, {window.pads_end[0], window.pads_end[1]});
+    return dnnl::convolution_forward::primitive_desc(desc, attributes, cpu_engine());
+  };
+  if (const std::optional<ValueForm> form = builder.narrow_source(node, refusals)) {
+    const NarrowProduct narrow{.weight = builder.weight(node, 1),
+                               .bias = folded_bias(builder, node, tail),
+                               .source = *form,
+                               .source_view = src_shape,
+                               .weight_view = weight_dims,
+                               .result_view = builder.shape(tail.output),
+                               .stored = narrow_desc(src_shape, form->type)};
+    refusals = try_narrow_product(
+        builder, node, tail, narrow,
+        [&](const NarrowTypes& types) {
+          const auto pd = describe(types.src, types.weights, types.bias, types.dst, types.attributes);
+          return NarrowPrimitive{.primitive = dnnl::convolution_forward(pd),
+                                 .name = std::string("conv:") + pd.impl_info_str(),
+                                 .weights = pd.weights_desc(),
+                                 .scratchpad = pd.scratchpad_desc()};
+        },
+        std::move(refusals));
+    if (refusals.empty()) return;
+  }
+
+  const FoldedProduct product = fold_product(builder, node, tail);
+  const dnnl::convolution_forward::primitive_desc chosen =
+      describe(any_desc(src_shape.dims()), any_desc(weight_dims.dims()), plain_desc(bias_dims), any_desc(builder.shape(tail.output).dims()),
+               tail_attributes(tail));
   builder.report(node, std::string("onednn:conv:") + chosen.impl_info_str(), std::move(refusals));
 
   const PlannedValue converted = builder.value_as(node.inputs[0], chosen.src_desc());
@@ -123,9 +150,13 @@ void plan_convolution(PlanBuilder& builder, const Node& node, std::vector<std::s
 }  // namespace
 
 void plan_conv(PlanBuilder& builder, const Node& node) {
-  (void)builder.value(node, 0);
-  std::vector<std::string> refusals = try_shifted(builder, node);
-  if (!refusals.empty()) plan_convolution(builder, node, std::move(refusals));
+  (void)builder.stored_value(node, 0);
+  std::vector<std::string> refusals;
+  if (builder.activations() == Activations::float32) {
+    refusals = try_shifted(builder, node);
+    if (refusals.empty()) return;
+  }
+  plan_convolution(builder, node, std::move(refusals));
 }
 
 }  // namespace bitwright

@@ -30,15 +30,31 @@ void plan_loop(PlanBuilder& builder, const Node& node, const char* name, const F
 
 void plan_eltwise(PlanBuilder& builder, const Node& node, dnnl::algorithm algorithm, float alpha, float beta,
                   const dnnl::primitive_attr& attributes) {
-  const PlannedValue src = builder.value(node, 0);
+  const PlannedValue src = builder.floating_value(node, 0);
   const dnnl::eltwise_forward::primitive_desc chosen({dnnl::prop_kind::forward_inference, algorithm, src.desc, alpha, beta}, attributes,
                                                      cpu_engine());
   const PlannedValue dst = builder.make_value(node.outputs.front(), chosen.dst_desc());
-  builder.report(node, std::string("onednn:eltwise:") + chosen.impl_info_str());
+  builder.report(node, std::string("onednn:eltwise:") + chosen.impl_info_str(), {}, src.form().type);
   builder.add_primitive(dnnl::eltwise_forward(chosen), chosen.scratchpad_desc(), {reads(DNNL_ARG_SRC, src), writes(DNNL_ARG_DST, dst)});
 }
 
-void plan_relu(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_relu); }
+void plan_relu(PlanBuilder& builder, const Node& node) {
+  const PlannedValue src = builder.stored_value(node, 0);
+  if (!is_code(src.form().type)) return plan_eltwise(builder, node, dnnl::algorithm::eltwise_relu);
+  // Codes that can't be below 0 stay as they are.
+  if (src.form().type == ValueType::uint8) {
+    builder.make_alias(node.outputs.front(), src);
+    return builder.report(node, "view", {}, ValueType::int8);
+  }
+  const PlannedValue dst = builder.make_value(node.outputs.front(), src.desc, src.scale);
+  builder.report(node, "loop:relu_of_codes", {}, ValueType::int8);
+  builder.add_loop({src.buffer}, {dst.buffer}, [count = builder.shape(node.inputs[0]).element_count()](std::span<float* const> buffers) {
+    const auto* x = reinterpret_cast<const std::int8_t*>(buffers[0]);
+    auto* y = reinterpret_cast<std::int8_t*>(buffers[1]);
+#pragma omp simd
+    for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < 0 ? std::int8_t{0} : x[i];
+  });
+}
 
 void plan_abs(PlanBuilder& builder, const Node& node) { plan_eltwise(builder, node, dnnl::algorithm::eltwise_abs); }
 

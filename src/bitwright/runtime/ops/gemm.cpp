@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "bitwright/runtime/ops/narrow_product.h"
 #include "bitwright/runtime/ops/packed_product.h"
 #include "bitwright/runtime/ops/plan_ops.h"
 #include "bitwright/runtime/ops/product.h"
@@ -22,12 +23,23 @@ std::vector<std::string> try_packed(PlanBuilder& builder, const Node& node) {
 }
 
 void plan_inner_product(PlanBuilder& builder, const Node& node, std::vector<std::string> refusals) {
-  const PlannedValue src = builder.value(node, 0);
+  const Shape& src_shape = builder.shape(node.inputs[0]);
   const Shape& weight = weight_shape(builder.weight(node, 1));
   const FusedTail tail = builder.fuse_tail(node);
+  if (const std::optional<ValueForm> form = builder.narrow_source(node, refusals)) {
+    const NarrowProduct narrow{.weight = builder.weight(node, 1),
+                               .bias = folded_bias(builder, node, tail),
+                               .source = *form,
+                               .source_view = src_shape,
+                               .weight_view = weight,
+                               .result_view = builder.shape(tail.output),
+                               .stored = narrow_desc(src_shape, form->type)};
+    refusals = try_narrow_product(builder, node, tail, narrow, choose_inner_product, std::move(refusals));
+    if (refusals.empty()) return;
+  }
   const FoldedProduct product = fold_product(builder, node, tail);
   const Shape bias_dims{weight[0]};
-  const dnnl::inner_product_forward::desc desc(dnnl::prop_kind::forward_inference, any_desc(src.desc.dims()), any_desc(weight.dims()),
+  const dnnl::inner_product_forward::desc desc(dnnl::prop_kind::forward_inference, any_desc(src_shape.dims()), any_desc(weight.dims()),
                                                plain_desc(bias_dims), any_desc(builder.shape(tail.output).dims()));
   const dnnl::inner_product_forward::primitive_desc chosen(desc, tail_attributes(tail), cpu_engine());
   builder.report(node, std::string("onednn:inner_product:") + chosen.impl_info_str(), std::move(refusals));
@@ -44,7 +56,7 @@ void plan_inner_product(PlanBuilder& builder, const Node& node, std::vector<std:
 }  // namespace
 
 void plan_gemm(PlanBuilder& builder, const Node& node) {
-  (void)builder.value(node, 0);
+  (void)builder.stored_value(node, 0);
   std::vector<std::string> refusals = try_packed(builder, node);
   if (!refusals.empty()) plan_inner_product(builder, node, std::move(refusals));
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/model/broadcast.h"
+#include "bitwright/runtime/integer_weights.h"
+#include "bitwright/runtime/ops/narrow_product.h"
 #include "bitwright/runtime/ops/packed_product.h"
 #include "bitwright/runtime/ops/plan_ops.h"
 #include "bitwright/runtime/ops/product.h"
@@ -49,9 +51,21 @@ void plan_stored(PlanBuilder& builder, const Node& node) {
   std::vector<std::string> refusals = try_packed(builder, node, product);
   if (refusals.empty()) return;
   const auto& [rows, inputs, outputs] = product;
-  const PlannedValue src = builder.plain_value(node, 0);
   const FusedTail tail = builder.fuse_bias(node, outputs);
   const Shape weight{outputs, inputs};
+  if (const std::optional<ValueForm> form = builder.narrow_source(node, refusals)) {
+    const Weight turned = transposed(builder.weight(node, 1));
+    const NarrowProduct narrow{.weight = turned,
+                               .bias = bias_of(tail, outputs),
+                               .source = *form,
+                               .source_view = Shape{rows, inputs},
+                               .weight_view = weight,
+                               .result_view = Shape{rows, outputs},
+                               .stored = with_type(plain_desc(builder.shape(node.inputs[0])), form->type)};
+    refusals = try_narrow_product(builder, node, tail, narrow, choose_inner_product, std::move(refusals));
+    if (refusals.empty()) return;
+  }
+  const PlannedValue src = builder.plain_value(node, 0);
   const dnnl::memory::desc bias_desc = plain_desc(Shape{outputs});
   const dnnl::memory::desc src_desc = plain_desc(Shape{rows, inputs});
   const dnnl::memory::desc dst_desc = plain_desc(Shape{rows, outputs});

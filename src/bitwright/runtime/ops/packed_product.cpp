@@ -44,6 +44,13 @@ PackedChoice choose_packed(const Weight& weight, std::int64_t rows) {
   return {.table = std::move(table), .kernel = choice.kernel, .refusals = std::move(choice.refusals)};
 }
 
+bool has_packed_kernel(const Weight& weight, std::int64_t rows) {
+  const auto* quantized = std::get_if<QuantizedTensor>(&weight);
+  if (quantized == nullptr) return false;
+  const CodeTable table = code_table(*quantized, 0);
+  return select_gemv_packed({.batch = rows, .levels = table.levels, .tables = table.buckets}, active_isa()).kernel != nullptr;
+}
+
 void add_packed_product(PlanBuilder& builder, const Node& node, const PackedChoice& choice, const PackedProduct& product,
                         const PlannedValue& src, const FusedTail& tail, std::vector<float> bias) {
   const auto& [weights, rows, inputs, outputs] = product;

@@ -20,6 +20,9 @@ struct PackedChoice {
 };
 [[nodiscard]] PackedChoice choose_packed(const Weight& weight, std::int64_t rows);
 
+/// The same question alone, without making the table.
+[[nodiscard]] bool has_packed_kernel(const Weight& weight, std::int64_t rows);
+
 /// A matrix of `rows` x `inputs` times packed weights of `outputs` x `inputs`.
 struct PackedProduct {
   std::shared_ptr<const GemvPackedWeights> weights;

@@ -16,8 +16,15 @@ std::int64_t reach_of(const Window& window, std::size_t axis) { return window.di
 
 bool is_dilated(const Window& window) { return window.dilations != std::array<std::int64_t, 2>{1, 1}; }
 
+// Codes may be averaged where the mean is wanted as codes of the same scale, and compared always.
+PlannedValue pool_source(PlanBuilder& builder, const Node& node, dnnl::algorithm algorithm) {
+  const bool keeps_codes = algorithm == dnnl::algorithm::pooling_max || is_code(builder.forms().stored(node.outputs.front()).type);
+  return keeps_codes ? builder.stored_value(node, 0) : builder.floating_value(node, 0);
+}
+
 void plan_pool(PlanBuilder& builder, const Node& node, const Window& window, dnnl::algorithm algorithm) {
-  const PlannedValue src = builder.value(node, 0);
+  const PlannedValue src = pool_source(builder, node, algorithm);
+  const ValueType type = src.form().type;
   const Shape& src_shape = builder.shape(node.inputs[0]);
   const Shape& dst_shape = builder.shape(node.outputs.front());
   dnnl::memory::dims pads_end = {window.pads_end[0], window.pads_end[1]};
@@ -31,21 +38,22 @@ void plan_pool(PlanBuilder& builder, const Node& node, const Window& window, dnn
   const dnnl::memory::dims strides = {window.strides[0], window.strides[1]};
   const dnnl::memory::dims kernel = {window.kernel[0], window.kernel[1]};
   const dnnl::memory::dims pads_begin = {window.pads_begin[0], window.pads_begin[1]};
+  const dnnl::memory::desc wanted = type == ValueType::float32 ? any_desc(dst_shape.dims()) : narrow_desc(dst_shape, type);
   const auto add = [&](const auto& chosen, const dnnl::primitive& primitive) {
-    const PlannedValue dst = builder.make_value(node.outputs.front(), chosen.dst_desc());
-    builder.report(node, std::string("onednn:pooling:") + chosen.impl_info_str());
+    const PlannedValue dst = builder.make_value(node.outputs.front(), chosen.dst_desc(), src.scale);
+    builder.report(node, std::string("onednn:pooling:") + chosen.impl_info_str(), {}, is_code(type) ? ValueType::int8 : type);
     builder.add_primitive(primitive, chosen.scratchpad_desc(), {reads(DNNL_ARG_SRC, src), writes(DNNL_ARG_DST, dst)});
   };
   if (is_dilated(window)) {
     const dnnl::memory::dims dilations = {window.dilations[0] - 1, window.dilations[1] - 1};
-    const dnnl::pooling_v2_forward::primitive_desc chosen({dnnl::prop_kind::forward_inference, algorithm, src.desc,
-                                                           any_desc(dst_shape.dims()), strides, kernel, dilations, pads_begin, pads_end},
-                                                          strict_attributes(), cpu_engine());
+    const dnnl::pooling_v2_forward::primitive_desc chosen(
+        {dnnl::prop_kind::forward_inference, algorithm, src.desc, wanted, strides, kernel, dilations, pads_begin, pads_end},
+        strict_attributes(), cpu_engine());
     return add(chosen, dnnl::pooling_v2_forward(chosen));
   }
   const dnnl::pooling_forward::primitive_desc chosen(
-      {dnnl::prop_kind::forward_inference, algorithm, src.desc, any_desc(dst_shape.dims()), strides, kernel, pads_begin, pads_end},
-      strict_attributes(), cpu_engine());
+      {dnnl::prop_kind::forward_inference, algorithm, src.desc, wanted, strides, kernel, pads_begin, pads_end}, strict_attributes(),
+      cpu_engine());
   add(chosen, dnnl::pooling_forward(chosen));
 }
 
@@ -114,6 +122,37 @@ void plan_planar_max(PlanBuilder& builder, const Node& node, const Window& windo
   });
 }
 
+template <typename Code>
+void mean_of_codes(const Code* src, const Shape& shape, float factor, std::int32_t* sums, float* dst) noexcept {
+  const std::int64_t channels = shape[1];
+  const std::int64_t pixels = shape[2] * shape[3];
+  for (std::int64_t n = 0; n < shape[0]; ++n, src += pixels * channels, dst += channels) {
+    std::fill_n(sums, channels, 0);
+    for (std::int64_t i = 0; i < pixels; ++i) {
+#pragma omp simd
+      for (std::int64_t c = 0; c < channels; ++c) sums[c] += src[i * channels + c];
+    }
+#pragma omp simd
+    for (std::int64_t c = 0; c < channels; ++c) dst[c] = static_cast<float>(sums[c]) * factor;
+  }
+}
+
+// The sum of codes is exact, and what reads the mean may have finer steps than the image: so the result is float32.
+void plan_mean_of_codes(PlanBuilder& builder, const Node& node, const PlannedValue& src) {
+  const Shape src_shape = builder.shape(node.inputs[0]);
+  const BufferId sums = builder.new_buffer(src_shape[1] * static_cast<std::int64_t>(sizeof(std::int32_t)));
+  const PlannedValue dst = builder.make_value(node.outputs.front(), plain_desc(builder.shape(node.outputs.front())));
+  const auto factor = static_cast<float>(static_cast<double>(src.scale) / static_cast<double>(src_shape[2] * src_shape[3]));
+  const bool is_unsigned = src.form().type == ValueType::uint8;
+  builder.report(node, "loop:mean_of_codes", {}, ValueType::int8);
+  builder.add_loop({src.buffer}, {sums, dst.buffer}, [=](std::span<float* const> buffers) {
+    const void* codes = buffers[0];
+    auto* scratch = reinterpret_cast<std::int32_t*>(buffers[1]);
+    if (is_unsigned) return mean_of_codes(static_cast<const std::uint8_t*>(codes), src_shape, factor, scratch, buffers[2]);
+    mean_of_codes(static_cast<const std::int8_t*>(codes), src_shape, factor, scratch, buffers[2]);
+  });
+}
+
 bool overhangs(const Window& window, const Shape& src, const Shape& dst) {
   for (std::size_t axis = 0; axis < 2; ++axis) {
     const std::int64_t covered = (dst[axis + 2] - 1) * window.strides[axis] + reach_of(window, axis);
@@ -129,7 +168,7 @@ void plan_max_pool(PlanBuilder& builder, const Node& node) {
   const Shape& src = builder.shape(node.inputs[0]);
   const bool is_padded = window.pads_begin != std::array<std::int64_t, 2>{} || window.pads_end != std::array<std::int64_t, 2>{} ||
                          overhangs(window, src, builder.shape(node.outputs.front()));
-  const bool is_planar = builder.value(node, 0).desc == plain_desc(src);
+  const bool is_planar = builder.stored_value(node, 0).desc == plain_desc(src);
   if (is_planar && !is_padded && !is_dilated(window) && src[0] <= kMaxPlanarBatch && builder.threads() == 1)
     return plan_planar_max(builder, node, window);
   plan_pool(builder, node, window, dnnl::algorithm::pooling_max);
@@ -151,6 +190,9 @@ void plan_global_max_pool(PlanBuilder& builder, const Node& node) {
 }
 
 void plan_global_average_pool(PlanBuilder& builder, const Node& node) {
+  const PlannedValue& stored = builder.stored_value(node, 0);
+  if (is_code(stored.form().type) && stored.desc == narrow_desc(builder.shape(node.inputs[0]), stored.form().type))
+    return plan_mean_of_codes(builder, node, stored);
   const Shape& src = builder.shape(node.inputs[0]);
   plan_pool(builder, node, Window{.kernel = {src[2], src[3]}}, dnnl::algorithm::pooling_avg_exclude_padding);
 }

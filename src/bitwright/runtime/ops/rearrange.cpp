@@ -2,9 +2,12 @@
 #include "bitwright/model/rearrangement.h"
 #include "bitwright/model/slice_range.h"
 #include "bitwright/runtime/ops/plan_ops.h"
+#include "bitwright/runtime/parallel_for.h"
 #include "bitwright/runtime/strided_copy.h"
 
 #include <algorithm>
+#include <cstring>
+#include <functional>
 #include <memory>
 #include <numeric>
 #include <string_view>
@@ -20,9 +23,12 @@ PlannedValue strided_value(PlanBuilder& builder, const Node& node) {
 
 // The same values, row-major, under another shape.
 void plan_view(PlanBuilder& builder, const Node& node) {
-  const PlannedValue src = builder.plain_value(node, 0);
-  builder.make_alias(node.outputs.front(), {.desc = plain_desc(builder.shape(node.outputs.front())), .buffer = src.buffer});
-  builder.report(node, "view");
+  const ValueForm form = builder.stored_value(node, 0).form();
+  const PlannedValue src = builder.value_as(node.inputs[0], with_type(plain_desc(builder.shape(node.inputs[0])), form.type), form.scale);
+  builder.make_alias(
+      node.outputs.front(),
+      {.desc = with_type(plain_desc(builder.shape(node.outputs.front())), form.type), .buffer = src.buffer, .scale = form.scale});
+  builder.report(node, "view", {}, is_code(form.type) ? ValueType::int8 : form.type);
 }
 
 /// dst[i0, i1, ..] = src[offsets[0][i0] + offsets[1][i1] + ..]: any choice of elements per axis.
@@ -56,6 +62,43 @@ void plan_choice(PlanBuilder& builder, const Node& node, std::string kernel, std
   const auto elements =
       std::make_shared<const ChosenElements>(ChosenElements{.offsets = std::move(sources), .dst_strides = *strides_of(dst.desc)});
   builder.add_loop({src.buffer}, {dst.buffer}, [elements](std::span<float* const> buffers) { elements->copy(buffers[0], buffers[1], 0); });
+}
+
+// Sources in few bits, all in the form of the result: bytes side by side. Returns false where the result is float32.
+bool try_narrow_concat(PlanBuilder& builder, const Node& node, std::size_t axis) {
+  const ValueForm form = builder.forms().stored(node.outputs.front());
+  const Shape& dst_shape = builder.shape(node.outputs.front());
+  if (form.type == ValueType::float32 || dst_shape.rank() != 4 || axis != 1) return false;
+  const std::int64_t bytes = form.type == ValueType::bfloat16 ? 2 : 1;
+  struct Part {
+    std::int64_t offset;
+    std::int64_t bytes;
+  };
+  std::vector<Part> parts;
+  std::vector<BufferId> sources;
+  std::int64_t offset = 0;
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    const Shape& shape = builder.shape(node.inputs[i]);
+    (void)builder.stored_value(node, i);
+    sources.push_back(builder.value_as(node.inputs[i], narrow_desc(shape, form.type), form.scale).buffer);
+    parts.push_back({.offset = offset, .bytes = shape[1] * bytes});
+    offset += shape[1] * bytes;
+  }
+  const PlannedValue dst = builder.make_value(node.outputs.front(), narrow_desc(dst_shape, form.type), form.scale);
+  builder.report(node, "loop:concat", {}, is_code(form.type) ? ValueType::int8 : form.type);
+  builder.add_loop(std::move(sources), {dst.buffer},
+                   [parts = std::move(parts), pixels = dst_shape[0] * dst_shape[2] * dst_shape[3], row = offset,
+                    threads = builder.threads()](std::span<float* const> buffers) {
+                     auto* to = reinterpret_cast<std::byte*>(buffers.back());
+                     parallel_for(threads, pixels, [&](std::int64_t pixel) {
+                       for (std::size_t i = 0; i < parts.size(); ++i) {
+                         std::memcpy(to + pixel * row + parts[i].offset,
+                                     reinterpret_cast<const std::byte*>(buffers[i]) + pixel * parts[i].bytes,
+                                     static_cast<std::size_t>(parts[i].bytes));
+                       }
+                     });
+                   });
+  return true;
 }
 
 // oneDNN joins sources of one blocked layout by copying their blocks. Returns why it does not.
@@ -114,6 +157,7 @@ void plan_gather(PlanBuilder& builder, const Node& node) {
 void plan_concat(PlanBuilder& builder, const Node& node) {
   const Shape& dst_shape = builder.shape(node.outputs.front());
   const std::size_t axis = axis_attribute(node, 0, dst_shape.rank());
+  if (try_narrow_concat(builder, node, axis)) return;
   std::vector<std::string> refusals = try_onednn_concat(builder, node, axis);
   if (refusals.empty()) return;
   std::vector<PlannedValue> sources;
@@ -144,11 +188,47 @@ void plan_concat(PlanBuilder& builder, const Node& node) {
 }
 
 void plan_dropout(PlanBuilder& builder, const Node& node) {
-  builder.make_alias(node.outputs.front(), builder.value(node, 0));
+  builder.make_alias(node.outputs.front(), builder.stored_value(node, 0));
   builder.report(node, "view");
 }
 
+// A part of the source in few bits, or the source as a part of the result with zeros around it: bytes move, `part` says where they lie in
+// the larger of the two.
+void plan_narrow_part(PlanBuilder& builder, const Node& node, const PlannedValue& src, const char* kernel,
+                      const std::function<std::int64_t(std::vector<std::int64_t>& strides)>& part) {
+  const Shape& dst_shape = builder.shape(node.outputs.front());
+  const ValueType type = src.form().type;
+  const std::int64_t bytes = type == ValueType::bfloat16 ? 2 : 1;
+  const PlannedValue dst = builder.make_value(node.outputs.front(), with_type(desc_in_order_of(src.desc, dst_shape), type), src.scale);
+  const bool is_slice = node.op == Op::Slice;
+  std::vector<std::int64_t> strides = *strides_of(is_slice ? src.desc : dst.desc);
+  const std::int64_t offset = part(strides) * bytes;
+  const Shape& moved = is_slice ? dst_shape : builder.shape(node.inputs[0]);
+  const Conversion copy(moved.dims(), {.type = type, .strides = is_slice ? strides : *strides_of(src.desc)},
+                        {.type = type, .strides = is_slice ? *strides_of(dst.desc) : strides});
+  builder.report(node, kernel, {}, is_code(type) ? ValueType::int8 : type);
+  builder.add_loop({src.buffer}, {dst.buffer},
+                   [copy, offset, is_slice, threads = builder.threads(),
+                    total = static_cast<std::size_t>(dst_shape.element_count() * bytes)](std::span<float* const> buffers) {
+                     auto* from = reinterpret_cast<std::byte*>(buffers[0]);
+                     auto* to = reinterpret_cast<std::byte*>(buffers[1]);
+                     if (!is_slice) std::memset(to, 0, total);
+                     (void)copy.run(from + (is_slice ? offset : 0), to + (is_slice ? 0 : offset), threads);
+                   });
+}
+
 void plan_slice(PlanBuilder& builder, const Node& node) {
+  if (const PlannedValue stored = builder.stored_value(node, 0); stored.form().type != ValueType::float32) {
+    return plan_narrow_part(builder, node, stored, "loop:slice", [&](std::vector<std::int64_t>& strides) {
+      const std::vector<SliceRange> ranges = slice_ranges(node, builder.shape(node.inputs[0]));
+      std::int64_t offset = 0;
+      for (std::size_t axis = 0; axis < ranges.size(); ++axis) {
+        offset += ranges[axis].start * strides[axis];
+        strides[axis] *= ranges[axis].step;
+      }
+      return offset;
+    });
+  }
   const PlannedValue src = strided_value(builder, node);
   const Shape& dst_shape = builder.shape(node.outputs.front());
   const std::vector<SliceRange> ranges = slice_ranges(node, builder.shape(node.inputs[0]));
@@ -169,10 +249,17 @@ void plan_slice(PlanBuilder& builder, const Node& node) {
 void plan_pad(PlanBuilder& builder, const Node& node) {
   const std::string mode = node.string_attribute("mode", "constant");
   if (mode != "constant") return plan_choice(builder, node, "loop:pad_" + mode, padded_sources(node, builder.shape(node.inputs[0])));
+  const std::vector<std::int64_t> pads = node.ints_attribute("pads", {});
+  if (const PlannedValue stored = builder.stored_value(node, 0); stored.form().type != ValueType::float32 && keeps_scale(node)) {
+    return plan_narrow_part(builder, node, stored, "loop:pad", [&](std::vector<std::int64_t>& strides) {
+      std::int64_t offset = 0;
+      for (std::size_t axis = 0; axis < strides.size(); ++axis) offset += pads[axis] * strides[axis];
+      return offset;
+    });
+  }
   const PlannedValue src = strided_value(builder, node);
   const Shape& src_shape = builder.shape(node.inputs[0]);
   const Shape& dst_shape = builder.shape(node.outputs.front());
-  const std::vector<std::int64_t> pads = node.ints_attribute("pads", {});
   const PlannedValue dst = builder.make_value(node.outputs.front(), desc_in_order_of(src.desc, dst_shape));
   const std::vector<std::int64_t> dst_strides = *strides_of(dst.desc);
   std::int64_t offset = 0;

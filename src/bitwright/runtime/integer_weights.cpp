@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bitwright/runtime/integer_weights.h"
+
+#include "bitwright/runtime/code_table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <optional>
+#include <span>
+
+#include <fmt/format.h>
+
+namespace bitwright {
+namespace {
+
+constexpr int kMost = 127;
+constexpr std::int64_t kMaxLevels = 256;
+
+std::size_t at(std::int64_t index) noexcept { return static_cast<std::size_t>(index); }
+
+// Nearest integer, ties to even, for |x| < 2^31.
+int nearest(double x) noexcept { return static_cast<int>(std::nearbyint(x)); }
+
+void measure(std::span<const float> values, std::int64_t depth, IntegerWeights& result) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double stands_for = static_cast<double>(result.codes[i]) * static_cast<double>(result.scale[i / at(depth)]);
+    const double error = std::abs(stands_for - static_cast<double>(values[i]));
+    if (error > 0.0) ++result.rounded;
+    result.largest_error = std::max(result.largest_error, error);
+  }
+}
+
+// The least and the largest exponent of one output, and how often the largest occurs with each sign. Codes are PowerOfTwo's.
+struct ExponentRange {
+  int least = std::numeric_limits<int>::max();
+  int most = std::numeric_limits<int>::min();
+  std::int64_t positive_tops = 0;
+  std::int64_t negative_tops = 0;
+};
+
+ExponentRange exponents_of(std::span<const std::int32_t> codes) {
+  std::int32_t least = std::numeric_limits<std::int32_t>::max();
+  std::int32_t most = 0;
+  for (const std::int32_t code : codes) {
+    least = std::min(least, code == 0 ? std::numeric_limits<std::int32_t>::max() : code);
+    most = std::max(most, code);
+  }
+  ExponentRange range;
+  if (most == 0) return range;
+  range.least = (least - 1) >> 1;
+  range.most = (most - 1) >> 1;
+  const std::int32_t positive = 1 + 2 * range.most;
+  for (const std::int32_t code : codes) {
+    range.positive_tops += static_cast<std::int64_t>(code == positive);
+    range.negative_tops += static_cast<std::int64_t>(code == positive + 1);
+  }
+  return range;
+}
+
+IntegerWeights from_powers_of_two(const QuantizedTensor& tensor, std::int64_t outputs, std::int64_t depth) {
+  const auto& parameters = std::get<PowerOfTwo::Parameters>(tensor.parameters());
+  IntegerWeights result{.codes = std::vector<std::int8_t>(tensor.codes().size()),
+                        .scale = std::vector<float>(at(outputs), 1.0F),
+                        .largest_error = 0.0,
+                        .rounded = 0,
+                        .rule = "powers of two as integers"};
+  std::vector<std::int8_t> table(at(tensor.format().code_count()));
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    const std::span<const std::int32_t> codes = tensor.codes().subspan(at(o * depth), at(depth));
+    const ExponentRange range = exponents_of(codes);
+    if (range.most < range.least) continue;  // all zero
+    const int span = range.most - range.least;
+    // Exponent of the integer 1, relative to exp_min, and the sign that lets the rarer of +-128 saturate.
+    const int unit = span <= 7 ? range.least : range.most - 6;
+    const bool turns = span == 7 && range.positive_tops > range.negative_tops;
+    for (std::size_t code = 1; code < table.size(); ++code) {
+      const int exponent = static_cast<int>((code - 1) >> 1);
+      if (exponent > range.most) break;
+      const double magnitude = std::ldexp(1.0, exponent - unit);
+      const bool is_negative = (((code - 1) & 1) != 0) != turns;
+      table[code] = static_cast<std::int8_t>(std::clamp(nearest(is_negative ? -magnitude : magnitude), -128, kMost));
+      if (table[code] != (is_negative ? -magnitude : magnitude)) {
+        const std::int64_t count = std::ranges::count(codes, static_cast<std::int32_t>(code));
+        const double step = std::ldexp(1.0, parameters.exp_min + unit);
+        result.rounded += count;
+        if (count > 0) {
+          result.largest_error = std::max(result.largest_error, step * std::abs(table[code] - (is_negative ? -magnitude : magnitude)));
+        }
+      }
+    }
+    std::int8_t* dst = result.codes.data() + o * depth;
+    for (std::size_t i = 0; i < codes.size(); ++i) dst[i] = codes[i] == 0 ? std::int8_t{0} : table[at(codes[i])];
+    const double scale = std::ldexp(1.0, parameters.exp_min + unit);
+    result.scale[at(o)] = static_cast<float>(turns ? -scale : scale);
+  }
+  return result;
+}
+
+/// Integers for the levels of a table, and the value of the integer 1.
+struct LevelIntegers {
+  std::vector<std::int8_t> integers;
+  double scale = 1.0;
+  double error = 0.0;
+};
+
+LevelIntegers integers_of(std::span<const float> levels) {
+  double largest = 0.0;
+  for (const float level : levels) largest = std::max(largest, std::abs(static_cast<double>(level)));
+  LevelIntegers best{.integers = std::vector<std::int8_t>(levels.size()), .scale = 1.0, .error = 0.0};
+  if (largest == 0.0) return best;
+  best.error = std::numeric_limits<double>::infinity();
+  for (int k = 1; k <= 128; ++k) {
+    // What a factor of float32 makes of it: the scale is stored in that.
+    const auto scale = static_cast<double>(static_cast<float>(largest / k));
+    double error = 0.0;
+    for (const float level : levels) {
+      const int integer = std::clamp(nearest(level / scale), -128, kMost);
+      error = std::max(error, std::abs(integer * scale - level));
+    }
+    // A few roundings of float32 are no error of the integers.
+    if (error < best.error && error < best.error - largest * 0x1p-22) {
+      best.error = error;
+      best.scale = scale;
+    }
+  }
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    best.integers[i] = static_cast<std::int8_t>(std::clamp(nearest(levels[i] / best.scale), -128, kMost));
+  }
+  return best;
+}
+
+// Levels of a format whose elements all share one table; nothing when no small integers come as near as 8 bits per output do.
+std::optional<IntegerWeights> from_levels(const QuantizedTensor& tensor, std::int64_t outputs) {
+  const CodeTable table = code_table(tensor, kMaxLevels);
+  if (table.values.empty()) return std::nullopt;
+  std::vector<bool> occurs(table.values.size());
+  for (const std::int32_t code : table.codes) occurs[at(code)] = true;
+  std::vector<float> levels = table.values;
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    if (!occurs[i]) levels[i] = 0.0F;  // asks for nothing
+  }
+  const LevelIntegers found = integers_of(levels);
+  double largest = 0.0;
+  for (const float level : levels) largest = std::max(largest, std::abs(static_cast<double>(level)));
+  if (found.error > largest / (2 * kMost)) return std::nullopt;
+  IntegerWeights result{.codes = std::vector<std::int8_t>(table.codes.size()),
+                        .scale = std::vector<float>(at(outputs), static_cast<float>(found.scale)),
+                        .largest_error = 0.0,
+                        .rounded = 0,
+                        .rule = std::string(kLevelIntegersRule)};
+  for (std::size_t i = 0; i < table.codes.size(); ++i) result.codes[i] = found.integers[at(table.codes[i])];
+  std::vector<std::int64_t> counts(levels.size());
+  for (const std::int32_t code : table.codes) ++counts[at(code)];
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    const double error = std::abs(found.integers[i] * found.scale - static_cast<double>(levels[i]));
+    if (error > largest * 0x1p-22) result.rounded += counts[i];
+    result.largest_error = std::max(result.largest_error, error);
+  }
+  return result;
+}
+
+IntegerWeights from_values(std::span<const float> values, std::int64_t outputs, std::int64_t depth) {
+  IntegerWeights result{.codes = std::vector<std::int8_t>(values.size()),
+                        .scale = std::vector<float>(at(outputs), 1.0F),
+                        .largest_error = 0.0,
+                        .rounded = 0,
+                        .rule = "rounded to 8 bits per output"};
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    const float* src = values.data() + o * depth;
+    float largest = 0.0F;
+    for (std::int64_t i = 0; i < depth; ++i) largest = std::max(largest, std::abs(src[i]));
+    // Below it the factor would lose bits as a subnormal number; such weights are nothing.
+    if (largest < 0x1p-100F) continue;
+    const float scale = largest / kMost;
+    const float inverse = kMost / largest;
+    std::int8_t* dst = result.codes.data() + o * depth;
+    for (std::int64_t i = 0; i < depth; ++i) dst[i] = static_cast<std::int8_t>(std::clamp(nearest(src[i] * inverse), -kMost, kMost));
+    result.scale[at(o)] = scale;
+  }
+  measure(values, depth, result);
+  return result;
+}
+
+}  // namespace
+
+IntegerWeights integer_weights(const Weight& weight) {
+  const Shape& shape = weight_shape(weight);
+  const std::int64_t outputs = shape[0];
+  const std::int64_t depth = outputs == 0 ? 0 : shape.element_count() / outputs;
+  const auto* tensor = std::get_if<QuantizedTensor>(&weight);
+  if (tensor == nullptr) return from_values(std::get<FloatTensor>(weight).values, outputs, depth);
+  if (tensor->format().get_if<PowerOfTwo>() != nullptr) return from_powers_of_two(*tensor, outputs, depth);
+  if (std::optional<IntegerWeights> levels = from_levels(*tensor, outputs)) return *std::move(levels);
+  return from_values(tensor->dequantize(), outputs, depth);
+}
+
+Weight transposed(const Weight& weight) {
+  const Shape& shape = weight_shape(weight);
+  const std::int64_t rows = shape[0];
+  const std::int64_t columns = shape[1];
+  const auto exchange = [rows, columns](const auto& src) {
+    auto dst = std::vector(src.begin(), src.end());
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t j = 0; j < columns; ++j) dst[at(j * rows + i)] = src[at(i * columns + j)];
+    }
+    return dst;
+  };
+  const auto* tensor = std::get_if<QuantizedTensor>(&weight);
+  if (tensor != nullptr && code_table(*tensor, 0).buckets == 1)
+    return QuantizedTensor(tensor->format(), Shape{columns, rows}, exchange(tensor->codes()), tensor->parameters());
+  return FloatTensor{.shape = Shape{columns, rows}, .values = exchange(weight_values(weight))};
+}
+
+}  // namespace bitwright
