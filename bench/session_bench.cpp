@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// One image through LeNet-5, float against packed, run in turn so that both see the same machine; and whole batches.
+// One image through LeNet-5, float against packed, run in turn so that both see the same machine; whole batches; and every network of the
+// zoo in every activation mode, with its share of this machine's measured peak.
+#include "bench/machine_peaks.h"
 #include "bitwright/core/rng.h"
 #include "bitwright/model/zoo.h"
+#include "bitwright/runtime/calibration.h"
 #include "bitwright/runtime/session.h"
 
 #include <benchmark/benchmark.h>
@@ -60,6 +63,48 @@ void run_against_float(benchmark::State& state, const char* name, const char* fo
   state.counters["times_faster"] = median(plain_seconds) / median(packed_seconds);
 }
 
+/// Multiplications of one image: every Conv and Gemm, and MatMul by a stored matrix.
+double products_of(const Model& model) {
+  const ShapeMap shapes = infer_shapes(model.graph, weight_shapes(model), 1);
+  double products = 0.0;
+  for (const Node& node : model.graph.nodes) {
+    const std::optional<std::string> weight = weight_input(model.graph, node);
+    if (!weight) continue;
+    const Shape& stored = shapes.at(*weight);
+    const auto outputs = static_cast<double>(node.op == Op::MatMul ? stored[1] : stored[0]);
+    products +=
+        static_cast<double>(shapes.at(node.outputs.front()).element_count()) * static_cast<double>(stored.element_count()) / outputs;
+  }
+  return products;
+}
+
+/// What multiplies fastest here in a mode.
+double peak_gops(Activations activations) {
+  const MachinePeaks& peaks = machine_peaks();
+  switch (activations) {
+    case Activations::float32: return peaks.float_fma_gops;
+    case Activations::bfloat16: return peaks.bfloat16_amx_gops.value_or(peaks.float_fma_gops);
+    case Activations::int8: return peaks.int8_amx_gops.value_or(peaks.int8_vnni_gops.value_or(peaks.float_fma_gops));
+  }
+  return peaks.float_fma_gops;
+}
+
+// Counters: images a second, operations a second (a multiplication and an addition are two), and their share of the peak.
+void run_zoo(benchmark::State& state, const std::string& name, Activations activations) {
+  if (const std::string refusal = activations_refusal(activations); !refusal.empty()) return state.SkipWithError(refusal.c_str());
+  Model model = model_in(name.c_str(), "pow2:5");
+  const double products = products_of(model);
+  const std::vector<float> input = normals(model.graph.inputs.front().shape.with_dim(0, 1).element_count());
+  if (activations == Activations::int8) model = calibrate(model, input);
+  Session session(std::move(model), {.threads = 1, .batch = 1, .activations = activations});
+  std::vector<float> output(static_cast<std::size_t>(session.output_shape().element_count()));
+  for (auto _ : state) session.run(input, output);
+  const auto images = static_cast<double>(state.iterations());
+  state.counters["images"] = benchmark::Counter(images, benchmark::Counter::kIsRate);
+  state.counters["operations"] = benchmark::Counter(2.0 * products * images, benchmark::Counter::kIsRate);
+  state.counters["peak_share"] = benchmark::Counter(2.0 * products * images / (peak_gops(activations) * 1e9), benchmark::Counter::kIsRate);
+}
+
 void run_alone(benchmark::State& state, const char* name, std::int64_t batch) {
   Session session(model_in(name, "float"), {.threads = 1, .batch = batch});
   const std::vector<float> input = normals(batch * session.input_shape().element_count());
@@ -82,6 +127,14 @@ const bool kRegistered = [] {
     for (const std::int64_t batch : {1, 64}) {
       benchmark::RegisterBenchmark(fmt::format("alone/{}/batch:{}", name, batch).c_str(),
                                    [=](benchmark::State& state) { run_alone(state, name, batch); });
+    }
+  }
+  for (const ZooEntry& entry : zoo_registry()) {
+    for (const Activations activations : {Activations::float32, Activations::bfloat16, Activations::int8}) {
+      benchmark::RegisterBenchmark(
+          fmt::format("zoo/{}/{}", entry.name, activations_name(activations)).c_str(),
+          [name = std::string(entry.name), activations](benchmark::State& state) { run_zoo(state, name, activations); })
+          ->Unit(benchmark::kMillisecond);
     }
   }
   return true;

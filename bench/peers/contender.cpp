@@ -3,6 +3,7 @@
 
 #include "bitwright/core/error.h"
 #include "bitwright/core/file.h"
+#include "bitwright/runtime/calibration.h"
 
 #include <chrono>
 #include <cstring>
@@ -116,12 +117,11 @@ std::unique_ptr<Contender> onnx_runtime_contender(std::string name, OnnxRuntime&
   return std::make_unique<OnnxRuntimeContender>(std::move(name), runtime, file, threads);
 }
 
-bool has_activations(std::string_view activations) { return activations == "float32"; }
-
-std::unique_ptr<Contender> session_contender(std::string name, Model model, std::string_view activations, int threads, std::int64_t batch,
+std::unique_ptr<Contender> session_contender(std::string name, Model model, Activations activations, int threads, std::int64_t batch,
                                              std::span<const float> input) {
-  if (!has_activations(activations)) fail(ErrorCode::unsupported, "{}: sessions have no such mode; leave it out.", activations);
-  return std::make_unique<SessionContender>(std::move(name), std::move(model), SessionOptions{.threads = threads, .batch = batch}, input);
+  if (activations == Activations::int8) model = calibrate(model, input, {.threads = threads, .batch = batch});
+  return std::make_unique<SessionContender>(std::move(name), std::move(model),
+                                            SessionOptions{.threads = threads, .batch = batch, .activations = activations}, input);
 }
 
 }  // namespace bitwright

@@ -61,16 +61,13 @@ class OnnxRuntime {
 [[nodiscard]] std::unique_ptr<Contender> onnx_runtime_contender(std::string name, OnnxRuntime& runtime, std::span<const std::byte> file,
                                                                 int threads);
 
-/// A session of ours. `activations`: a mode's name.
-[[nodiscard]] std::unique_ptr<Contender> session_contender(std::string name, Model model, std::string_view activations, int threads,
+/// A session of ours; for int8 the model is calibrated on the images that it will run.
+[[nodiscard]] std::unique_ptr<Contender> session_contender(std::string name, Model model, Activations activations, int threads,
                                                            std::int64_t batch, std::span<const float> input);
 
 /// LibTorch in inference mode, float32, channels last. Requires: a model without batch normalization behind products.
 [[nodiscard]] std::unique_ptr<Contender> torch_contender(std::string name, const Model& model, int threads, const Shape& input_shape,
                                                          std::span<const float> input);
 [[nodiscard]] std::string torch_version();
-
-/// Whether a session runs in a mode, and what for a model has to be done before it.
-[[nodiscard]] bool has_activations(std::string_view activations);
 
 }  // namespace bitwright

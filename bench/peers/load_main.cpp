@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a packed file to the first image's scores, in a fresh process each time: what a user waits for. The file is in the page cache, as it
 // is the second time anyone opens it.
-//   load_bench FILE.bw|NETWORK:FORMAT [SAMPLES] [JSON]
+//   load_bench FILE.bw|NETWORK:FORMAT [--activations TYPE] [--samples N] [--json FILE]
 // NETWORK:FORMAT, e.g. resnet18:pow2:5, makes the file first. Printed: medians over the processes.
 #include "bench/peers/measure.h"
 #include "bench/peers/report.h"
 #include "bitwright/core/cpu.h"
 #include "bitwright/core/error.h"
 #include "bitwright/core/file.h"
+#include "bitwright/core/rng.h"
 #include "bitwright/core/subprocess.h"
 #include "bitwright/model/packed_file.h"
 #include "bitwright/model/zoo.h"
+#include "bitwright/runtime/calibration.h"
 #include "bitwright/runtime/session.h"
 
 #include <fmt/chrono.h>
@@ -34,11 +36,11 @@ using Clock = std::chrono::steady_clock;
 double since_ms(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
 /// One process' share: opens the file, runs one image, prints the parts of the time.
-void run_once(const fs::path& file) {
+void run_once(const fs::path& file, Activations activations) {
   const auto start = Clock::now();
   Model model = load_packed(file);
   const double read_ms = since_ms(start);
-  Session session(std::move(model), {.threads = 1, .batch = 1});
+  Session session(std::move(model), {.threads = 1, .batch = 1, .activations = activations});
   const double planned_ms = since_ms(start);
   const std::vector<float> input(static_cast<std::size_t>(session.input_shape().element_count()), 0.5F);
   std::vector<float> output(static_cast<std::size_t>(session.output_shape().element_count()));
@@ -60,9 +62,17 @@ Model zoo_model(const std::string& text) {
   return model;
 }
 
-int samples_of(const char* text) {
+/// A model with scales for int8, from random images.
+Model calibrated(const Model& model) {
+  const Shape images = model.graph.inputs.front().shape.with_dim(0, 2);
+  const Rng rng(1, "load_bench.input");
+  std::vector<float> values(static_cast<std::size_t>(images.element_count()));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(rng.normal(i));
+  return calibrate(model, values);
+}
+
+int samples_of(std::string_view digits) {
   int samples = 0;
-  const std::string_view digits = text;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), samples);
   if (error != std::errc() || end != digits.data() + digits.size() || samples < 1) {
     fail(ErrorCode::usage, "SAMPLES: not a number (found \"{}\", need 1 or more); correct it.", digits);
@@ -70,10 +80,11 @@ int samples_of(const char* text) {
   return samples;
 }
 
-Json measure(const std::string& self, const fs::path& file, int samples) {
+Json measure(const std::string& self, const fs::path& file, Activations activations, int samples) {
   std::map<std::string, std::vector<double>> parts;
   for (int i = 0; i <= samples; ++i) {
-    const SubprocessResult result = run_subprocess({self, "--once", file.string()}, {}, KeptStreams::stdout_only);
+    const SubprocessResult result =
+        run_subprocess({self, "--once", file.string(), std::string(activations_name(activations))}, {}, KeptStreams::stdout_only);
     if (result.exit_status != 0)
       fail(ErrorCode::io, "{}: the measured process failed (exit {}); run it by hand.", self, result.exit_status);
     if (i == 0) continue;  // it brings the file and the program into the page cache
@@ -85,31 +96,51 @@ Json measure(const std::string& self, const fs::path& file, int samples) {
   return medians;
 }
 
-void run(const std::string& self, std::span<const char* const> arguments) {
-  if (arguments.empty() || arguments.size() > 3) {
-    fail(ErrorCode::usage, "load_bench: wrong number of arguments (found {}, need 1 to 3); give FILE.bw|NETWORK:FORMAT [SAMPLES] [JSON].",
-         arguments.size());
+struct LoadOptions {
+  std::string source;
+  Activations activations = Activations::float32;
+  int samples = 20;
+  fs::path json;
+};
+
+LoadOptions parse_options(std::span<const char* const> arguments) {
+  constexpr std::string_view kUsage = "give FILE.bw|NETWORK:FORMAT [--activations TYPE] [--samples N] [--json FILE]";
+  if (arguments.empty()) fail(ErrorCode::usage, "load_bench: no file (found 0 arguments, need 1 or more); {}.", kUsage);
+  LoadOptions options{.source = arguments[0], .json = {}};
+  for (std::size_t i = 1; i < arguments.size(); i += 2) {
+    const std::string_view option = arguments[i];
+    const bool known = option == "--activations" || option == "--samples" || option == "--json";
+    if (!known || i + 1 == arguments.size()) fail(ErrorCode::usage, "load_bench: bad option \"{}\"; {}.", option, kUsage);
+    if (option == "--activations") options.activations = parse_activations(arguments[i + 1]);
+    if (option == "--samples") options.samples = samples_of(arguments[i + 1]);
+    if (option == "--json") options.json = arguments[i + 1];
   }
-  const std::string source = arguments[0];
-  if (source == "--once") return run_once(arguments[1]);
-  const int samples = arguments.size() > 1 ? samples_of(arguments[1]) : 20;
-  fs::path file = source;
+  return options;
+}
+
+void run(const std::string& self, std::span<const char* const> arguments) {
+  if (arguments.size() == 3 && std::string_view(arguments[0]) == "--once") return run_once(arguments[1], parse_activations(arguments[2]));
+  const LoadOptions options = parse_options(arguments);
+  fs::path file = options.source;
   const bool makes_file = !fs::exists(file);
   if (makes_file) {
     file = fs::temp_directory_path() / fmt::format("bitwright-load-{}.bw", ::getpid());
-    save_packed(file, zoo_model(source));
+    const Model model = zoo_model(options.source);
+    save_packed(file, options.activations == Activations::int8 ? calibrated(model) : model);
   }
+  const std::string_view activations = activations_name(options.activations);
   Json result = {{"cpu", cpu_name()},
                  {"date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))},
-                 {"command", fmt::format("build/bench/bin/load_bench {} {}", source, samples)},
-                 {"source", source},
+                 {"command", fmt::format("build/bench/bin/load_bench {} --activations {}", options.source, activations)},
+                 {"source", options.source},
+                 {"activations", activations},
                  {"file_bytes", fs::file_size(file)},
-                 {"samples", samples}};
-  const Json medians = measure(self, file, samples);
+                 {"samples", options.samples}};
+  const Json medians = measure(self, file, options.activations, options.samples);
   for (const auto& [name, value] : medians.items()) result[name] = value;
   if (makes_file) fs::remove(file);
   fmt::print("{}\n", result.dump(2));
-  if (arguments.size() > 2) write_file_atomic(arguments[2], result.dump(2) + "\n");
+  if (!options.json.empty()) write_file_atomic(options.json, result.dump(2) + "\n");
 }
 
 }  // namespace

@@ -121,9 +121,10 @@ void add_ours(Field& field, const Model& model, const PeerCase& peer_case, int t
     const Model weighted = with_weights(model, format);
     // Float weights are compared with ONNX Runtime, others with our own float32 arithmetic on the same weights.
     const std::size_t reference = format == "float" ? 0 : field.contenders.size();
-    for (const std::string_view activations : peer_case.activations) {
-      if (!has_activations(activations)) continue;
-      const std::string name = fmt::format("bitwright/{}/{}", activations, format);
+    for (const std::string_view mode : peer_case.activations) {
+      const Activations activations = parse_activations(mode);
+      if (!activations_refusal(activations).empty()) continue;
+      const std::string name = fmt::format("bitwright/{}/{}", mode, format);
       field.add(session_contender(name, weighted, activations, threads, peer_case.batch, input), reference);
       if (peer_case.more_threads == 1) continue;
       field.add(session_contender(fmt::format("{}/{} threads", name, peer_case.more_threads), weighted, activations, peer_case.more_threads,

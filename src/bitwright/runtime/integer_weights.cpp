@@ -61,14 +61,15 @@ ExponentRange exponents_of(std::span<const std::int32_t> codes) {
 
 IntegerWeights from_powers_of_two(const QuantizedTensor& tensor, std::int64_t outputs, std::int64_t depth) {
   const auto& parameters = std::get<PowerOfTwo::Parameters>(tensor.parameters());
-  IntegerWeights result{.codes = std::vector<std::int8_t>(tensor.codes().size()),
+  IntegerWeights result{.codes = std::vector<std::int8_t>(at(outputs * depth)),
                         .scale = std::vector<float>(at(outputs), 1.0F),
                         .largest_error = 0.0,
                         .rounded = 0,
                         .rule = "powers of two as integers"};
   std::vector<std::int8_t> table(at(tensor.format().code_count()));
+  std::vector<std::int32_t> codes(at(depth));
   for (std::int64_t o = 0; o < outputs; ++o) {
-    const std::span<const std::int32_t> codes = tensor.codes().subspan(at(o * depth), at(depth));
+    tensor.copy_codes(o * depth, codes);
     const ExponentRange range = exponents_of(codes);
     if (range.most < range.least) continue;  // all zero
     const int span = range.most - range.least;

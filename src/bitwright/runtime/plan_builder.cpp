@@ -346,12 +346,13 @@ dnnl::memory PlanBuilder::stored_constant(const std::string& key, const void* va
                                           const dnnl::memory::desc& desc) {
   BITWRIGHT_ASSERT(bytes == plain.get_size());
   return constants_.memory(key, desc, [&] {
-    const dnnl::memory source(plain, cpu_engine());
-    std::memcpy(source.get_data_handle(), values, bytes);
-    if (plain == desc) return source;
     dnnl::memory target(desc, cpu_engine());
+    if (plain == desc) {
+      std::memcpy(target.get_data_handle(), values, bytes);
+      return target;
+    }
     dnnl::stream stream(cpu_engine());
-    dnnl::memory from = source;
+    dnnl::memory from(plain, cpu_engine(), const_cast<void*>(values));  // only read
     dnnl::reorder(from, target).execute(stream, from, target);
     stream.wait();
     return target;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/runtime/ops/product.h"
 
+#include <span>
+
 namespace bitwright {
 
 std::vector<float> folded_bias(const PlanBuilder& builder, const Node& node, const FusedTail& tail) {
@@ -16,7 +18,9 @@ FoldedProduct fold_product(const PlanBuilder& builder, const Node& node, const F
   FoldedProduct product{.weights = builder.weight_floats(node, 1), .bias = folded_bias(builder, node, tail)};
   if (!tail.scale.empty()) {
     const std::size_t per_channel = product.weights.size() / tail.scale.size();
-    for (std::size_t i = 0; i < product.weights.size(); ++i) product.weights[i] *= tail.scale[i / per_channel];
+    for (std::size_t c = 0; c < tail.scale.size(); ++c) {
+      for (float& weight : std::span(product.weights).subspan(c * per_channel, per_channel)) weight *= tail.scale[c];
+    }
   }
   return product;
 }
