@@ -19,7 +19,8 @@ class LineChild {
   LineChild(const LineChild&) = delete;
   LineChild& operator=(const LineChild&) = delete;
 
-  /// Gives a line (without its end) and waits for the answer. Throws: `Error(io)` when the child has ended.
+  /// Gives a line (without its end) and waits for the answer. Requires: a line that a pipe holds (64 KiB), so that nobody waits for the
+  /// other. Throws: `Error(io)` when the child has ended.
   [[nodiscard]] std::string ask(std::string_view line);
 
  private:

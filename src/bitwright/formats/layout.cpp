@@ -52,13 +52,15 @@ constexpr std::size_t kCodesInStep = 8;
 
 template <int kCodeBits>
 void unpack_steps(std::span<const std::byte> src, std::span<std::int32_t> codes) noexcept {
-  constexpr std::uint32_t kMask = (std::uint32_t{1} << kCodeBits) - 1;
+  constexpr std::uint64_t kMask = (std::uint64_t{1} << kCodeBits) - 1;
   const std::byte* from = src.data();
   for (std::size_t i = 0; i < codes.size(); i += kCodesInStep, from += kCodeBits) {
     std::uint64_t word = 0;
     std::memcpy(&word, from, kCodeBits);
-    for (std::size_t k = 0; k < kCodesInStep; ++k) {
-      codes[i + k] = static_cast<std::int32_t>(static_cast<std::uint32_t>(word >> (k * kCodeBits)) & kMask);
+    // Two codes a store. One by one, GCC 12 makes vectors of them without having shifts for it: 0.82 ns a code of 5 bits instead of 0.18.
+    for (std::size_t k = 0; k < kCodesInStep; k += 2, word >>= 2 * kCodeBits) {
+      const std::uint64_t pair = (word & kMask) | ((word >> kCodeBits & kMask) << 32);
+      std::memcpy(&codes[i + k], &pair, sizeof pair);
     }
   }
 }

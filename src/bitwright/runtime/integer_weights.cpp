@@ -4,6 +4,7 @@
 #include "bitwright/runtime/code_table.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -32,7 +33,11 @@ void measure(std::span<const float> values, std::int64_t depth, IntegerWeights& 
   }
 }
 
-// The least and the largest exponent of one output, and how often the largest occurs with each sign. Codes are PowerOfTwo's.
+// Exponents so far apart that 8 bits hold all of them but one of +-128.
+constexpr int kTightSpan = 7;
+
+// The least and the largest exponent of one output, none when all are zero, and where it matters how often the largest occurs with each
+// sign. Codes are PowerOfTwo's.
 struct ExponentRange {
   int least = std::numeric_limits<int>::max();
   int most = std::numeric_limits<int>::min();
@@ -41,21 +46,19 @@ struct ExponentRange {
 };
 
 ExponentRange exponents_of(std::span<const std::int32_t> codes) {
-  std::int32_t least = std::numeric_limits<std::int32_t>::max();
-  std::int32_t most = 0;
-  for (const std::int32_t code : codes) {
-    least = std::min(least, code == 0 ? std::numeric_limits<std::int32_t>::max() : code);
-    most = std::max(most, code);
-  }
+  // Which codes occur: a store for each, without waiting for one another.
+  std::array<bool, 256> occurs{};
+  for (const std::int32_t code : codes) occurs[at(code)] = true;
   ExponentRange range;
-  if (most == 0) return range;
-  range.least = (least - 1) >> 1;
-  range.most = (most - 1) >> 1;
-  const std::int32_t positive = 1 + 2 * range.most;
-  for (const std::int32_t code : codes) {
-    range.positive_tops += static_cast<std::int64_t>(code == positive);
-    range.negative_tops += static_cast<std::int64_t>(code == positive + 1);
+  for (int code = 1; code < std::ssize(occurs); ++code) {
+    if (!occurs[at(code)]) continue;
+    range.least = std::min(range.least, (code - 1) >> 1);
+    range.most = (code - 1) >> 1;
   }
+  if (range.most < range.least || range.most - range.least != kTightSpan) return range;
+  const std::int32_t positive = 1 + 2 * range.most;
+  range.positive_tops = std::ranges::count(codes, positive);
+  range.negative_tops = std::ranges::count(codes, positive + 1);
   return range;
 }
 
@@ -74,8 +77,8 @@ IntegerWeights from_powers_of_two(const QuantizedTensor& tensor, std::int64_t ou
     if (range.most < range.least) continue;  // all zero
     const int span = range.most - range.least;
     // Exponent of the integer 1, relative to exp_min, and the sign that lets the rarer of +-128 saturate.
-    const int unit = span <= 7 ? range.least : range.most - 6;
-    const bool turns = span == 7 && range.positive_tops > range.negative_tops;
+    const int unit = span <= kTightSpan ? range.least : range.most - 6;
+    const bool turns = span == kTightSpan && range.positive_tops > range.negative_tops;
     for (std::size_t code = 1; code < table.size(); ++code) {
       const int exponent = static_cast<int>((code - 1) >> 1);
       if (exponent > range.most) break;
@@ -92,7 +95,7 @@ IntegerWeights from_powers_of_two(const QuantizedTensor& tensor, std::int64_t ou
       }
     }
     std::int8_t* dst = result.codes.data() + o * depth;
-    for (std::size_t i = 0; i < codes.size(); ++i) dst[i] = codes[i] == 0 ? std::int8_t{0} : table[at(codes[i])];
+    for (std::size_t i = 0; i < codes.size(); ++i) dst[i] = table[at(codes[i])];  // table[0] stays 0
     const double scale = std::ldexp(1.0, parameters.exp_min + unit);
     result.scale[at(o)] = static_cast<float>(turns ? -scale : scale);
   }
