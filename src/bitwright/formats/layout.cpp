@@ -53,15 +53,28 @@ constexpr std::size_t kCodesInStep = 8;
 template <int kCodeBits>
 void unpack_steps(std::span<const std::byte> src, std::span<std::int32_t> codes) noexcept {
   constexpr std::uint64_t kMask = (std::uint64_t{1} << kCodeBits) - 1;
+  // Two codes a store. One by one, GCC 12 makes vectors of them without having shifts for it: 0.82 ns a code of 5 bits instead of 0.18.
+  const auto unpack_step = [](std::uint64_t word, std::int32_t* dst) {
+    for (std::size_t k = 0; k < kCodesInStep; k += 2) {
+      const std::uint64_t pair = (word >> (k * kCodeBits) & kMask) | ((word >> ((k + 1) * kCodeBits) & kMask) << 32);
+      std::memcpy(dst + k, &pair, sizeof pair);
+    }
+  };
+  const std::size_t steps = codes.size() / kCodesInStep;
+  // Whole words as long as they lie in the source: reading 5 bytes takes a detour through memory.
+  const std::size_t whole_words =
+      src.size() < sizeof(std::uint64_t) ? 0 : std::min(steps, (src.size() - sizeof(std::uint64_t)) / kCodeBits + 1);
   const std::byte* from = src.data();
-  for (std::size_t i = 0; i < codes.size(); i += kCodesInStep, from += kCodeBits) {
+  std::int32_t* dst = codes.data();
+  for (std::size_t i = 0; i < whole_words; ++i, from += kCodeBits, dst += kCodesInStep) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, from, sizeof word);
+    unpack_step(word, dst);
+  }
+  for (std::size_t i = whole_words; i < steps; ++i, from += kCodeBits, dst += kCodesInStep) {
     std::uint64_t word = 0;
     std::memcpy(&word, from, kCodeBits);
-    // Two codes a store. One by one, GCC 12 makes vectors of them without having shifts for it: 0.82 ns a code of 5 bits instead of 0.18.
-    for (std::size_t k = 0; k < kCodesInStep; k += 2, word >>= 2 * kCodeBits) {
-      const std::uint64_t pair = (word & kMask) | ((word >> kCodeBits & kMask) << 32);
-      std::memcpy(&codes[i + k], &pair, sizeof pair);
-    }
+    unpack_step(word, dst);
   }
 }
 
