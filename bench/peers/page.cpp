@@ -76,20 +76,7 @@ PerformanceBar against_onnx_runtime(const MachineResults& results, const std::st
           .command = command_of(results, peer_case)};
 }
 
-/// A counter of `kernels_bench`: the best (or worst) over the benchmarks whose name fits.
-std::optional<double> counter(const MachineResults& results, const std::string& name, const std::string& key, bool largest) {
-  if (!results.kernels.contains("benchmarks")) return std::nullopt;
-  const std::regex pattern(name);
-  std::optional<double> best;
-  for (const Json& one : results.kernels.at("benchmarks")) {
-    if (!one.contains(key) || !std::regex_search(one.at("name").get<std::string>(), pattern)) continue;
-    const double value = one.at(key).get<double>();
-    if (!best || (largest ? value > *best : value < *best)) best = value;
-  }
-  return best;
-}
-
-/// One line of kernels_bench that has a bar.
+/// One line of gemv_bench or quantize_bench that has a bar. The best of all kernels counts: it is what a session would take.
 struct KernelBar {
   const char* what;
   const char* name;  ///< of the benchmark, as a regular expression
@@ -98,19 +85,44 @@ struct KernelBar {
   bool at_least;
   const char* unit;
   double factor;  ///< from counter to unit
+  const char* command;
 };
+constexpr const char* kGemv = "build/bench/bin/gemv_bench --benchmark_filter=4096x";
+constexpr const char* kRounding = "build/bench/bin/quantize_bench --benchmark_filter=round:";
 constexpr KernelBar kKernelBars[] = {
-    {"ternary matrix × vector 4096 × 4096, in cache", "ternary.*4096x4096", "cycles_per_32_weights", 1.2, false, " cycles per 32 weights",
-     1.0},
-    {"ternary matrix × vector 25088 × 4096, of the read bandwidth", "ternary.*(25088x4096|4096x25088)", "read_share", 70.0, true, " %",
-     100.0},
-    {"power-of-two (5-bit) matrix × vector from memory, of the read bandwidth", "pow2:5.*(25088x4096|4096x25088)", "read_share", 60.0, true,
-     " %", 100.0},
-    {"codebook (4-bit) matrix × vector from memory, of the read bandwidth", "codebook:16.*(25088x4096|4096x25088)", "read_share", 60.0,
-     true, " %", 100.0},
-    {"rounding to fixed point, nearest, of `memcpy`", "round_to_fixed.*nearest", "copy_share", 75.0, true, " %", 100.0},
-    {"rounding to fixed point, stochastic, of `memcpy`", "round_to_fixed.*stochastic", "copy_share", 50.0, true, " %", 100.0},
+    {"ternary matrix × vector 4096 × 4096, in cache", "/4096x4096/levels:3(/planes:1)?/batch:1(/|$)", "cycles_per_32", 1.2, false,
+     " cycles per 32 weights", 1.0, kGemv},
+    {"ternary matrix × vector 25088 × 4096 from memory, of the read bandwidth", "/4096x25088/cold/levels:3(/planes:1)?/batch:1(/|$)",
+     "of_read", 70.0, true, " %", 100.0, kGemv},
+    {"power-of-two (5-bit) matrix × vector from memory, of the read bandwidth", "/4096x25088/cold/levels:17(/planes:1)?/batch:1(/|$)",
+     "of_read", 60.0, true, " %", 100.0, kGemv},
+    {"codebook (4-bit) matrix × vector from memory, of the read bandwidth", "/4096x25088/cold/levels:16(/planes:1)?/batch:1(/|$)",
+     "of_read", 60.0, true, " %", 100.0, kGemv},
+    {"rounding to fixed point, nearest, of `memcpy`", "/round:nearest_(even|down)/268435456(/|$)", "of_memcpy", 75.0, true, " %", 100.0,
+     kRounding},
+    {"rounding to fixed point, stochastic, of `memcpy`", "/round:stochastic:(block|word)/268435456(/|$)", "of_memcpy", 50.0, true, " %",
+     100.0, kRounding},
 };
+
+/// Calls `visit(benchmark, value of the counter)` for every benchmark that a bar is about.
+template <typename Visit>
+void for_each_benchmark(const MachineResults& results, const KernelBar& bar, Visit&& visit) {
+  const std::regex pattern(bar.name);
+  for (const Json& kernels : results.kernels) {
+    for (const Json& one : kernels.at("benchmarks")) {
+      if (one.contains(bar.counter) && std::regex_search(one.at("name").get<std::string>(), pattern))
+        visit(one, one.at(bar.counter).get<double>());
+    }
+  }
+}
+
+std::optional<double> best_of(const MachineResults& results, const KernelBar& bar) {
+  std::optional<double> best;
+  for_each_benchmark(results, bar, [&](const Json&, double value) {
+    if (!best || (bar.at_least ? value > *best : value < *best)) best = value;
+  });
+  return best;
+}
 
 std::string number(double value) {
   const double magnitude = std::abs(value);
@@ -167,24 +179,15 @@ std::string peers_section(const MachineResults& results) {
 }
 
 std::string kernels_section(const MachineResults& results) {
-  if (!results.kernels.contains("benchmarks")) return {};
-  constexpr std::pair<const char*, const char*> kCounters[] = {
-      {"cycles_per_32_weights", "cycles per 32 weights"}, {"read_share", "of the read bandwidth"}, {"copy_share", "of `memcpy`"}};
   std::string rows;
-  for (const Json& one : results.kernels.at("benchmarks")) {
-    if (std::none_of(std::begin(kCounters), std::end(kCounters), [&](const auto& column) { return one.contains(column.first); })) continue;
-    rows += fmt::format("| `{}` |", one.at("name").get<std::string>());
-    for (const auto& [key, title] : kCounters) {
-      const bool is_share = std::string_view(key).ends_with("_share");
-      rows += !one.contains(key) ? " |"
-              : is_share         ? fmt::format(" {:.0f} % |", 100.0 * one.at(key).get<double>())
-                                 : fmt::format(" {:.2f} |", one.at(key).get<double>());
-    }
-    rows += "\n";
+  for (const KernelBar& bar : kKernelBars) {
+    for_each_benchmark(results, bar, [&](const Json& one, double value) {
+      rows += fmt::format("| {} | `{}` | {}{} |\n", bar.what, one.at("name").get<std::string>(), number(value * bar.factor), bar.unit);
+    });
   }
   if (rows.empty()) return {};
-  return "\n### Kernels\n\n`build/bench/bin/kernels_bench`; those with a counter that a bar is about.\n\n| kernel | cycles per 32 weights "
-         "| of the read bandwidth | of `memcpy` |\n|---|---:|---:|---:|\n" +
+  return "\n### Kernels\n\nOne thread; read and copy speeds are those of the same process. Every kernel that a bar is about:\n\n| what | "
+         "kernel | measured |\n|---|---|---:|\n" +
          rows;
 }
 
@@ -231,14 +234,14 @@ std::vector<PerformanceBar> performance_bars(const MachineResults& results) {
                     .command = command_of(results, "resnet18")});
   }
   for (const KernelBar& kernel : kKernelBars) {
-    std::optional<double> found = counter(results, kernel.name, kernel.counter, kernel.at_least);
+    std::optional<double> found = best_of(results, kernel);
     if (found) found = *found * kernel.factor;
     bars.push_back({.what = kernel.what,
                     .bar = kernel.bar,
                     .at_least = kernel.at_least,
                     .unit = kernel.unit,
                     .found = found,
-                    .command = "build/bench/bin/kernels_bench"});
+                    .command = kernel.command});
   }
   bars.push_back(
       {.what = "ResNet-18, 1 image, float32 activations, against LibTorch",
@@ -285,15 +288,17 @@ std::vector<MachineResults> read_results(const fs::path& folder) {
     const fs::path& path = entry.path();
     MachineResults results{.machine = path.filename().string(),
                            .peers = read(path / "peers.json"),
-                           .kernels = read(path / "kernels.json"),
+                           .kernels = {},
                            .accuracy = read(path / "accuracy.json"),
                            .loads = {}};
-    std::vector<fs::path> loads;
-    for (const auto& file : fs::directory_iterator(path)) {
-      if (file.path().filename().string().starts_with("load-")) loads.push_back(file.path());
+    std::vector<fs::path> files;
+    for (const auto& file : fs::directory_iterator(path)) files.push_back(file.path());
+    std::ranges::sort(files);
+    for (const fs::path& file : files) {
+      const std::string name = file.filename().string();
+      if (name.starts_with("load-")) results.loads.push_back(read(file));
+      if (name.starts_with("kernels-")) results.kernels.push_back(read(file));
     }
-    std::ranges::sort(loads);
-    for (const fs::path& load : loads) results.loads.push_back(read(load));
     machines.push_back(std::move(results));
   }
   std::ranges::sort(machines, {}, &MachineResults::machine);

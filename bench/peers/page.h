@@ -12,11 +12,11 @@ namespace bitwright {
 
 /// What was measured on one machine: the files of bench/results/<machine>/. What is not there is null.
 struct MachineResults {
-  std::string machine;                        ///< name of the folder
-  nlohmann::ordered_json peers;               ///< peers.json: report of `peers`
-  nlohmann::ordered_json kernels;             ///< kernels.json: Google Benchmark's, of `kernels_bench`
-  nlohmann::ordered_json accuracy;            ///< accuracy.json: {"model", "float32", "int8": correct in percent, "command"}
-  std::vector<nlohmann::ordered_json> loads;  ///< load-*.json: of `load_bench`, by name of the file
+  std::string machine;                          ///< name of the folder
+  nlohmann::ordered_json peers;                 ///< peers.json: report of `peers`
+  std::vector<nlohmann::ordered_json> kernels;  ///< kernels-*.json: Google Benchmark\'s, of `gemv_bench` and `quantize_bench`
+  nlohmann::ordered_json accuracy;              ///< accuracy.json: {"model", "float32", "int8": correct in percent, "command"}
+  std::vector<nlohmann::ordered_json> loads;    ///< load-*.json: of `load_bench`, by name of the file
 };
 
 /// One line of the table of bars: something that was asked for, and what was measured.

@@ -82,6 +82,29 @@ TEST(PerformanceBars, WhatWasNotMeasuredIsNeitherMetNorMissed) {
   EXPECT_THAT(performance_page({machine({"amx_int8"})}), HasSubstr("| not measured |"));
 }
 
+TEST(PerformanceBars, TheBestKernelCounts) {
+  MachineResults results = machine({});
+  const auto benchmark = [](const char* name, const char* counter, double value) { return Json{{"name", name}, {counter, value}}; };
+  Json gemv;
+  gemv["benchmarks"] = {benchmark("gemv_int8:a/4096x4096/levels:3/planes:1/batch:1/real_time", "cycles_per_32", 1.5),
+                        benchmark("gemv_int8:b/4096x4096/levels:3/planes:1/batch:1/real_time", "cycles_per_32", 1.1),
+                        benchmark("gemv_int8:b/4096x4096/levels:3/planes:1/batch:8/real_time", "cycles_per_32", 0.5),
+                        benchmark("gemv_int8:b/512x4096/levels:3/planes:1/batch:1/real_time", "cycles_per_32", 0.6),
+                        benchmark("gemv_packed:b/4096x25088/cold/levels:17/batch:1/real_time", "of_read", 0.62),
+                        benchmark("gemv_packed:b/4096x25088/levels:17/batch:1/real_time", "of_read", 0.9)};
+  Json rounding;
+  rounding["benchmarks"] = {benchmark("quantize:b/round:stochastic:block/268435456/real_time", "of_memcpy", 0.49),
+                            benchmark("quantize:b/round:stochastic:block/65536/real_time", "of_memcpy", 0.8)};
+  results.kernels = {gemv, rounding};
+  const std::vector<PerformanceBar> bars = performance_bars(results);
+  EXPECT_NEAR(bar_named(bars, "ternary matrix × vector 4096 × 4096").found.value_or(0.0), 1.1, 1e-12);
+  EXPECT_TRUE(bar_named(bars, "ternary matrix × vector 4096 × 4096").met());
+  EXPECT_NEAR(bar_named(bars, "power-of-two (5-bit)").found.value_or(0.0), 62.0, 1e-12);
+  EXPECT_NEAR(bar_named(bars, "stochastic").found.value_or(0.0), 49.0, 1e-12);
+  EXPECT_FALSE(bar_named(bars, "stochastic").met());
+  EXPECT_FALSE(bar_named(bars, "codebook").found);
+}
+
 TEST(PerformanceBars, AccuracyAndLoadingHaveTheirOwnDirections) {
   MachineResults results = machine({});
   results.accuracy = {{"float32", 91.0}, {"int8", 90.8}, {"command", "eval"}};
