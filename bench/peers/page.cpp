@@ -20,6 +20,7 @@ constexpr std::string_view kHead = R"(# Performance
 
 Generated from `bench/results/` by `tests/performance`; a test fails when it is stale, `BITWRIGHT_UPDATE_DOCS=1` writes it anew. Every verdict is
 computed, every ratio is from one run of one program, and the command beside it gives it again (`cmake --preset bench && cmake --build --preset bench`).
+`scripts/measure-performance.sh MACHINE` measures everything anew.
 
 How `bench/peers` measures: all contenders run the same network on the same random images, one after the other; one round of turns is a sample, and the order is
 reversed after each. A turn is one untimed run and then as many timed ones as fit in 2 ms (at least one); its median is the sample, the table shows the median of
@@ -191,6 +192,18 @@ std::string kernels_section(const MachineResults& results) {
          rows;
 }
 
+std::string accuracy_section(const MachineResults& results) {
+  if (!results.accuracy.contains("int8")) return {};
+  std::string text =
+      fmt::format("\n### Accuracy\n\n`{}`, whole test split, by type of activations:", results.accuracy.at("model").get<std::string>());
+  for (const char* activations : {"float32", "bfloat16", "int8"}) {
+    if (results.accuracy.contains(activations))
+      text += fmt::format(" {} {:.2f} %,", activations, results.accuracy.at(activations).get<double>());
+  }
+  text.back() = '.';
+  return text + "\n";
+}
+
 std::string loading_section(const MachineResults& results) {
   if (results.loads.empty()) return {};
   std::string text =
@@ -314,7 +327,8 @@ std::string performance_page(const std::vector<MachineResults>& machines) {
       for (const Json& feature : results.peers.at("cpu_features")) features += (features.empty() ? "" : ", ") + feature.get<std::string>();
       page += fmt::format("{} ({})\n\n", results.peers.at("cpu").get<std::string>(), features);
     }
-    page += "### The bars\n\n" + bars_table(results) + "\n" + peers_section(results) + kernels_section(results) + loading_section(results);
+    page += "### The bars\n\n" + bars_table(results) + "\n" + peers_section(results) + kernels_section(results) +
+            accuracy_section(results) + loading_section(results);
   }
   return page;
 }

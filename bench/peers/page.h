@@ -15,7 +15,7 @@ struct MachineResults {
   std::string machine;                          ///< name of the folder
   nlohmann::ordered_json peers;                 ///< peers.json: report of `peers`
   std::vector<nlohmann::ordered_json> kernels;  ///< kernels-*.json: Google Benchmark\'s, of `gemv_bench` and `quantize_bench`
-  nlohmann::ordered_json accuracy;              ///< accuracy.json: {"model", "float32", "int8": correct in percent, "command"}
+  nlohmann::ordered_json accuracy;              ///< accuracy.json: {"model", "float32", "bfloat16", "int8": percent, "command"}
   std::vector<nlohmann::ordered_json> loads;    ///< load-*.json: of `load_bench`, by name of the file
 };
 

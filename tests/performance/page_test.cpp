@@ -107,7 +107,7 @@ TEST(PerformanceBars, TheBestKernelCounts) {
 
 TEST(PerformanceBars, AccuracyAndLoadingHaveTheirOwnDirections) {
   MachineResults results = machine({});
-  results.accuracy = {{"float32", 91.0}, {"int8", 90.8}, {"command", "eval"}};
+  results.accuracy = {{"model", "net.bw"}, {"float32", 91.0}, {"int8", 90.8}, {"command", "eval"}};
   results.loads = {{{"source", "resnet18:pow2:5"}, {"total_ms", 59.0}, {"command", "load"}, {"activations", "int8"}},
                    {{"source", "resnet18:pow2:5"}, {"total_ms", 80.0}, {"command", "load"}}};
   const std::vector<PerformanceBar> bars = performance_bars(results);
