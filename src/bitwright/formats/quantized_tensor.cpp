@@ -112,7 +112,7 @@ QuantizedTensor::QuantizedTensor(NumberFormat format, Shape shape, std::vector<s
   codes_->given = std::move(codes);
 }
 
-QuantizedTensor::QuantizedTensor(NumberFormat format, Shape shape, std::shared_ptr<Codes> codes, FormatParameters parameters)
+QuantizedTensor::QuantizedTensor(NumberFormat format, Shape shape, FormatParameters parameters, std::shared_ptr<Codes> codes)
     : format_(std::move(format)), shape_(std::move(shape)), codes_(std::move(codes)), parameters_(std::move(parameters)) {}
 
 bool operator==(const QuantizedTensor& a, const QuantizedTensor& b) {
@@ -253,7 +253,7 @@ QuantizedTensor QuantizedTensor::unpack(const NumberFormat& format, const Shape&
   });
   auto codes = std::make_shared<Codes>();
   codes->packed.assign(packed_codes.begin(), packed_codes.end());
-  return {format, shape, std::move(codes), std::move(parameters)};
+  return {format, shape, std::move(parameters), std::move(codes)};
 }
 
 std::int64_t QuantizedTensor::code_size_bits() const {

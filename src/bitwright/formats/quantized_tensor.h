@@ -58,7 +58,7 @@ class QuantizedTensor {
  private:
   struct Codes;
   /// Of codes and parameters that were found to be those of the format.
-  QuantizedTensor(NumberFormat format, Shape shape, std::shared_ptr<Codes> codes, FormatParameters parameters);
+  QuantizedTensor(NumberFormat format, Shape shape, FormatParameters parameters, std::shared_ptr<Codes> codes);
 
   NumberFormat format_;
   Shape shape_;
