@@ -15,7 +15,7 @@
 // The loop over an image is compiled for several instruction sets; the loader picks one. Other compilers, and sanitizers, whose checks
 // would run in the loader, take the plain one.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define BITWRIGHT_CLONES __attribute__((target_clones("avx512bw", "avx2", "default")))
+#define BITWRIGHT_CLONES __attribute__((target_clones("arch=skylake-avx512", "avx2", "default")))
 #else
 #define BITWRIGHT_CLONES
 #endif
