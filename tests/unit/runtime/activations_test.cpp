@@ -120,6 +120,16 @@ TEST(Activations, TwoValuesInFewBitsAreAddedInFewBits) {
   }
 }
 
+TEST(Activations, SumsThatMightLeave32BitsStayInFloat) {
+  if (!runs(Activations::int8)) GTEST_SKIP() << activations_refusal(Activations::int8);
+  for (const std::int64_t depth : {65793, 65794}) {
+    GraphMaker maker(Shape{depth});
+    const Model model = calibrated(std::move(maker).finish(maker.gemm("input", depth, 2)));
+    const Session session(model, {.threads = 1, .batch = 1, .activations = Activations::int8});
+    EXPECT_EQ(report_of(session, "Gemm0").type == ValueType::int8, depth == 65793);
+  }
+}
+
 TEST(Activations, AModelWithoutScalesRunsInFloatAndSaysWhy) {
   const Session session(build_zoo_model("resnet20", 3), {.threads = 1, .batch = 1, .activations = Activations::int8});
   for (const NodeReport& node : session.describe()) EXPECT_EQ(node.type, ValueType::float32) << node.node;
