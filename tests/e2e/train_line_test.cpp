@@ -42,6 +42,22 @@ class TrainLineTest : public TempFolderTest {
   }
 };
 
+TEST_F(TrainLineTest, QuantizeStoresScalesForEightBits) {
+  const json result = run_json({"quantize", "zoo:lenet5", "--data", kData, "--method", "ptq", "--bits", "4", "--activations", "int8",
+                                "--calibration", "minmax", "--run", "first", "-o", "net8.bw"});
+  EXPECT_EQ(result.at("model"), "net8.bw");
+  EXPECT_EQ(result.at("file_bytes"), static_cast<std::int64_t>(fs::file_size(folder() / "net8.bw")));
+  EXPECT_TRUE(run_json({"inspect", "net8.bw"}).at("scales").contains("input"));
+  EXPECT_TRUE(run_json({"inspect", "first/model.bw"}).at("scales").empty());
+  EXPECT_EQ(run_json({"eval", "net8.bw", "--data", kData, "--activations", "int8"}).at("images"), 128);
+  // Training changes the values that were measured, so it starts without their scales.
+  const json again = run_json({"quantize", "net8.bw", "--data", kData, "--method", "ptq", "--bits", "4", "--run", "second"});
+  EXPECT_TRUE(run_json({"inspect", "second/model.bw"}).at("scales").empty());
+  const json beside =
+      run_json({"quantize", "net8.bw", "--data", kData, "--method", "ptq", "--bits", "4", "--activations", "int8", "--run", "third"});
+  EXPECT_EQ(beside.at("model"), "third/model.int8.bw");
+}
+
 TEST_F(TrainLineTest, FewerBitsMakeSmallerFilesWithTheSameAnswers) {
   train_float();
   auto size_before = static_cast<std::int64_t>(fs::file_size(folder() / "float/model.bw"));

@@ -12,7 +12,42 @@
 #include <numeric>
 #include <type_traits>
 
+// The loop over an image is compiled for several instruction sets; the loader picks one. Other compilers, and sanitizers, whose checks
+// would run in the loader, take the plain one.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define BITWRIGHT_CLONES __attribute__((target_clones("arch=skylake-avx512", "avx2", "default")))
+#else
+#define BITWRIGHT_CLONES
+#endif
+
 namespace bitwright {
+namespace convert_loops {
+
+// round(src * factor) within [least, most], as the low byte; false when some value was NaN. Adding 1.5 * 2^23 leaves the nearest integer,
+// ties to even, in the low bits: vectors of every instruction set can do that.
+BITWRIGHT_CLONES bool codes_of(const float* src, std::uint8_t* dst, std::int64_t count, float factor, float least, float most) noexcept {
+  int unordered = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float x = src[i] * factor;
+    unordered |= static_cast<int>(x != x);
+    const float low = x > least ? x : least;
+    const float within = low < most ? low : most;
+    dst[i] = static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(within + 12582912.0F));
+  }
+  return unordered == 0;
+}
+
+BITWRIGHT_CLONES void interleave(const std::uint8_t* a, const std::uint8_t* b, const std::uint8_t* c, std::uint8_t* dst,
+                                 std::int64_t count) noexcept {
+  for (std::int64_t i = 0; i < count; ++i) {
+    dst[3 * i] = a[i];
+    dst[3 * i + 1] = b[i];
+    dst[3 * i + 2] = c[i];
+  }
+}
+
+}  // namespace convert_loops
+
 namespace {
 
 /// Bits of a bfloat16.
@@ -32,7 +67,6 @@ inline void store(float x, Bfloat16& dst) noexcept {
   // Rounding could carry a NaN's low bits into infinity.
   dst.bits = static_cast<std::uint16_t>((x == x ? rounded : bits | 0x400000U) >> 16);
 }
-// Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits: vectors of every instruction set can do that.
 inline std::int32_t nearest(float x) noexcept {
   return static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(x + 12582912.0F) - 0x4B400000U);
 }
@@ -45,8 +79,13 @@ constexpr std::int64_t kChunk = 4096;
 template <typename Element>
 void copy_line(const Element* src, std::int64_t src_stride, Element* dst, std::int64_t dst_stride, std::int64_t count) noexcept {
   if (src_stride == 1 && dst_stride == 1) {
-    std::memcpy(dst, src, static_cast<std::size_t>(count) * sizeof(Element));
-    return;
+    // The channels of a pixel: a move of known size takes a few instructions, a call of memcpy many.
+    switch (static_cast<std::size_t>(count) * sizeof(Element)) {
+      case 16: std::memcpy(dst, src, 16); return;
+      case 32: std::memcpy(dst, src, 32); return;
+      case 64: std::memcpy(dst, src, 64); return;
+      default: std::memcpy(dst, src, static_cast<std::size_t>(count) * sizeof(Element)); return;
+    }
   }
   for (std::int64_t i = 0; i < count; ++i) dst[i * dst_stride] = src[i * src_stride];
 }
@@ -60,6 +99,13 @@ bool convert_line(const Src* src, std::int64_t src_stride, Dst* dst, std::int64_
     }
   }
   int unordered = 0;
+  if constexpr (std::is_same_v<Src, float> && sizeof(Dst) == 1) {
+    constexpr bool kIsSigned = std::is_signed_v<Dst>;
+    if (src_stride == 1 && dst_stride == 1) {
+      return convert_loops::codes_of(src, reinterpret_cast<std::uint8_t*>(dst), count, factor, kIsSigned ? -128.0F : 0.0F,
+                                     kIsSigned ? 127.0F : 255.0F);
+    }
+  }
   if (src_stride == 1 && dst_stride == 1) {
 #pragma omp simd reduction(| : unordered)
     for (std::int64_t i = 0; i < count; ++i) {
@@ -87,6 +133,13 @@ bool spread_channels(const Src* src, std::int64_t plane, Dst* dst, std::int64_t 
     const std::int64_t count = std::min(kPixels, pixels - first);
     for (std::int64_t c = 0; c < channels; ++c) ordered &= convert_line(src + c * plane + first, 1, lines + c * kPixels, 1, count, factor);
     Dst* to = dst + first * channels;
+    if constexpr (sizeof(Dst) == 1) {
+      const auto* planes = reinterpret_cast<const std::uint8_t*>(lines);
+      if (channels == 3) {
+        convert_loops::interleave(planes, planes + kPixels, planes + 2 * kPixels, reinterpret_cast<std::uint8_t*>(to), count);
+        continue;
+      }
+    }
     if (channels == 3) {
       for (std::int64_t i = 0; i < count; ++i) {
         to[3 * i] = lines[i];

@@ -3,6 +3,10 @@
 #include "bitwright/runtime/activations.h"
 
 #include "bitwright/model/zoo.h"
+#include "bitwright/runtime/constant_cache.h"
+#include "bitwright/runtime/plan.h"
+#include "bitwright/runtime/reference_narrow.h"
+#include "bitwright/runtime/reference_tensor.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/operator_cases.h"
 #include "tests/unit/runtime/narrow_steps.h"
@@ -94,6 +98,36 @@ TEST(Activations, ResnetIsCodesFromEndToEnd) {
   }
   EXPECT_EQ(conversions, 1);  // of the image; the mean of the last codes is float32, which the packed kernel reads
   EXPECT_EQ(report_of(session, "pool").kernel, "loop:mean_of_codes");
+}
+
+TEST(Activations, TwoValuesInFewBitsAreAddedInFewBits) {
+  for (const bool has_relu : {false, true}) {
+    GraphMaker maker(Shape{3, 6, 6});
+    const std::string a = maker.node(Op::Relu, {maker.conv("input", Shape{16, 3, 3, 3}, {{"pads", GraphMaker::Ints{1, 1, 1, 1}}})});
+    const std::string b = maker.node(Op::MaxPool, {maker.conv(a, Shape{16, 16, 1, 1})},
+                                     {{"kernel_shape", GraphMaker::Ints{3, 3}}, {"pads", GraphMaker::Ints{1, 1, 1, 1}}});
+    std::string sum = maker.node(Op::Add, {a, b});  // Add4
+    if (has_relu) sum = maker.node(Op::Relu, {sum});
+    const Model model = std::move(maker).finish(maker.conv(sum, Shape{4, 16, 1, 1}));
+    for (const Activations activations : {Activations::bfloat16, Activations::int8}) {
+      const Model scaled = calibrated(model);
+      (void)expect_steps_within_bound(scaled, activations, 2, 1);
+      if (!runs(activations)) continue;
+      const Session session(scaled, {.threads = 1, .batch = 2, .activations = activations});
+      EXPECT_THAT(report_of(session, "Add4").kernel, ::testing::StartsWith("onednn:binary:jit"));
+      EXPECT_NE(report_of(session, "Add4").type, ValueType::float32);
+    }
+  }
+}
+
+TEST(Activations, SumsThatMightLeave32BitsStayInFloat) {
+  if (!runs(Activations::int8)) GTEST_SKIP() << activations_refusal(Activations::int8);
+  for (const std::int64_t depth : {65793, 65794}) {
+    GraphMaker maker(Shape{depth});
+    const Model model = calibrated(std::move(maker).finish(maker.gemm("input", depth, 2)));
+    const Session session(model, {.threads = 1, .batch = 1, .activations = Activations::int8});
+    EXPECT_EQ(report_of(session, "Gemm0").type == ValueType::int8, depth == 65793);
+  }
 }
 
 TEST(Activations, AModelWithoutScalesRunsInFloatAndSaysWhy) {

@@ -70,26 +70,31 @@ bool try_narrow_add(PlanBuilder& builder, const Node& node) {
   const ValueForm form = builder.forms().stored(builder.after_relu(node));
   if (form.type == ValueType::float32) return false;
   dnnl::primitive_attr attributes = strict_attributes();
-  std::vector<PrimitiveArgument> arguments;
-  std::vector<dnnl::memory::desc> descs;
+  std::vector<ValueForm> sources;
   for (const std::size_t input : {0U, 1U}) {
     const ValueForm stored = builder.stored_value(node, input).form();
     const std::optional<ValueForm> narrow = stored.type == ValueType::float32 ? builder.forms().narrow(node.inputs[input]) : stored;
     if (!narrow) return false;
-    const PlannedValue value = builder.value_as(node.inputs[input], narrow_desc(dst_shape, narrow->type), narrow->scale);
-    const int id = input == 0 ? DNNL_ARG_SRC_0 : DNNL_ARG_SRC_1;
-    descs.push_back(value.desc);
-    arguments.push_back(reads(id, value));
-    if (is_code(form.type))
-      attributes.set_scales(id, 0, {static_cast<float>(static_cast<double>(narrow->scale) / static_cast<double>(form.scale))});
+    sources.push_back(*narrow);
+    if (!is_code(form.type)) continue;
+    attributes.set_scales(input == 0 ? DNNL_ARG_SRC_0 : DNNL_ARG_SRC_1, 0,
+                          {static_cast<float>(static_cast<double>(narrow->scale) / static_cast<double>(form.scale))});
   }
+  const dnnl::binary::desc desc(dnnl::algorithm::binary_add, narrow_desc(dst_shape, sources[0].type),
+                                narrow_desc(dst_shape, sources[1].type), narrow_desc(dst_shape, form.type));
+  const dnnl::binary::primitive_desc plain(desc, attributes, cpu_engine(), /*allow_empty=*/true);
+  if (!plain || std::string_view(plain.impl_info_str()).starts_with("ref")) return false;
   std::string output;
   dnnl::post_ops post_operations;
   if (builder.fuse_relu(node, output) && form.type != ValueType::uint8)
     post_operations.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
   attributes.set_post_ops(post_operations);
-  const dnnl::binary::primitive_desc chosen({dnnl::algorithm::binary_add, descs[0], descs[1], narrow_desc(dst_shape, form.type)},
-                                            attributes, cpu_engine());
+  const dnnl::binary::primitive_desc chosen(desc, attributes, cpu_engine());
+  std::vector<PrimitiveArgument> arguments;
+  for (const std::size_t input : {0U, 1U}) {
+    const PlannedValue value = builder.value_as(node.inputs[input], narrow_desc(dst_shape, sources[input].type), sources[input].scale);
+    arguments.push_back(reads(input == 0 ? DNNL_ARG_SRC_0 : DNNL_ARG_SRC_1, value));
+  }
   const PlannedValue dst = builder.make_value(output, chosen.dst_desc(), form.scale);
   arguments.push_back(writes(DNNL_ARG_DST, dst));
   builder.report(node, std::string("onednn:binary:") + chosen.impl_info_str(), {}, is_code(form.type) ? ValueType::int8 : form.type);

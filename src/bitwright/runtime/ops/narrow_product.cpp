@@ -4,12 +4,18 @@
 #include "bitwright/runtime/ops/narrow_weights.h"
 #include "bitwright/runtime/ops/product.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <string>
 #include <string_view>
 #include <utility>
 
 namespace bitwright {
 namespace {
+
+// Products of 255 by 128 whose sum fits 32 bits whatever their signs.
+constexpr std::int64_t kMaxExactDepth = std::numeric_limits<std::int32_t>::max() / (255 * 128);
 
 // The form that the result takes and, where a residual is added, the form in which it lies in the result's buffer.
 struct ResultForms {
@@ -59,6 +65,11 @@ std::vector<std::string> try_narrow_product(PlanBuilder& builder, const Node& no
   const bool is_int8 = is_code(product.source.type);
   const std::string mode(activations_name(builder.activations()));
   const std::int64_t outputs = weight_shape(product.weight)[0];
+  const std::int64_t depth = weight_shape(product.weight).element_count() / std::max<std::int64_t>(outputs, 1);
+  if (is_int8 && depth > kMaxExactDepth) {
+    refusals.push_back("int8: a sum has " + std::to_string(depth) + " products, 32 bits hold " + std::to_string(kMaxExactDepth));
+    return refusals;
+  }
   const ResultForms forms = result_forms(builder, tail);
   const NarrowWeights weights = is_int8 ? int8_weights(product.weight, tail.scale, product.bias, product.source.scale)
                                         : bfloat16_weights(product.weight, tail.scale, product.bias);

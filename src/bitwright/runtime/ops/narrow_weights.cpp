@@ -83,7 +83,7 @@ NarrowWeights bfloat16_weights(const Weight& weight, const std::vector<float>& t
       const float scaled = tail_scale.empty() ? result.values[i] : result.values[i] * tail_scale[i / depth];
       result.values[i] = round_to_bfloat16(scaled);
     }
-    result.note = "weights: rounded to bfloat16, each by at most 1/256 of itself";
+    result.note = "weights: rounded to bfloat16, each by at most 1/512 of itself";
   }
   if (result.factor.empty()) {
     result.bias = bias;
