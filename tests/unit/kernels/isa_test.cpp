@@ -49,7 +49,7 @@ TEST(Isa, ForcedOneIsActiveAndItsKernelIsChosen) {
   for (const Isa isa : available_isas()) {
     const ForcedIsa forced(std::string(isa_name(isa)).c_str());
     EXPECT_EQ(active_isa(), isa);
-    const GemvPackedChoice choice = select_gemv_packed({.batch = 1, .levels = 17, .tables = 1}, active_isa());
+    const GemvPackedChoice choice = select_gemv_packed({.batch = 1, .levels = 17}, active_isa());
     ASSERT_NE(choice.kernel, nullptr);
     // A family without a kernel of its own for an instruction set uses the next lower one.
     const Isa own = isa == Isa::avx512_vnni ? Isa::avx512 : isa;
