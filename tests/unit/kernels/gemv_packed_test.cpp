@@ -269,12 +269,10 @@ TEST(GemvPackedWeights, RefuseWhatDoesNotFit) {
   }
   const std::vector<float> few(4, 1.0F);
   expect_error(ErrorCode::invalid_input,
-               "gemv_packed: buckets of 256 cut rows of 500 too often (found every 4 inputs, need >= 32); use another.", [&] {
-                 GemvPackedWeights(std::vector<std::int32_t>(1000), 2, 500, table, {.size = 256, .scales = few, .mins = few});
-               });
-  expect_error(ErrorCode::invalid_input, "gemv_packed: buckets are missing (found 4, need more than 4); check the tensor.", [&] {
-    GemvPackedWeights(std::vector<std::int32_t>(320), 5, 64, table, {.size = 64, .scales = few, .mins = few});
-  });
+               "gemv_packed: buckets of 256 cut rows of 500 too often (found every 4 inputs, need >= 32); use another.",
+               [&] { GemvPackedWeights(std::vector<std::int32_t>(1000), 2, 500, table, {.size = 256, .scales = few, .mins = few}); });
+  expect_error(ErrorCode::invalid_input, "gemv_packed: buckets are missing (found 4, need more than 4); check the tensor.",
+               [&] { GemvPackedWeights(std::vector<std::int32_t>(320), 5, 64, table, {.size = 64, .scales = few, .mins = few}); });
 }
 
 TEST(SelectGemvPacked, RefusesWithValues) {
@@ -282,9 +280,10 @@ TEST(SelectGemvPacked, RefusesWithValues) {
   const Isa best = available_isas().back();
   EXPECT_THAT(select_gemv_packed({.batch = 128, .levels = 17}, best).refusals,
               ElementsAre("gemv_packed: batch is 128, this kernel needs <= 8"));
-  EXPECT_THAT(select_gemv_packed({.batch = 9, .levels = 512, .segment = 4, .inputs = 500}, best).refusals,
-              ElementsAre("gemv_packed: batch is 9, this kernel needs <= 8", "gemv_packed: the format has 512 levels, this kernel needs <= 256",
-                          "gemv_packed: buckets begin every 4 inputs of a row of 500, this kernel needs >= 32"));
+  EXPECT_THAT(
+      select_gemv_packed({.batch = 9, .levels = 512, .segment = 4, .inputs = 500}, best).refusals,
+      ElementsAre("gemv_packed: batch is 9, this kernel needs <= 8", "gemv_packed: the format has 512 levels, this kernel needs <= 256",
+                  "gemv_packed: buckets begin every 4 inputs of a row of 500, this kernel needs >= 32"));
   EXPECT_EQ(select_gemv_packed({.batch = 9, .levels = 2}, best).kernel, nullptr);
   EXPECT_EQ(gemv_packed_segment(10, 500, 256), 4);
   EXPECT_EQ(gemv_packed_segment(10, 500, 5000), 500);
@@ -295,8 +294,8 @@ TEST(SelectGemvPacked, NamesTheSlowerPathOfLargeTables) {
   const GemvPackedChoice choice = select_gemv_packed({.batch = 1, .levels = 64}, gemv_packed_kernels().back().isa);
   ASSERT_NE(choice.kernel, nullptr);
   EXPECT_THAT(choice.refusals,
-              ::testing::Contains(fmt::format("{}: the format has 64 levels, tables in registers need <= 32; values are gathered from memory",
-                                              choice.kernel->name)));
+              ::testing::Contains(fmt::format(
+                  "{}: the format has 64 levels, tables in registers need <= 32; values are gathered from memory", choice.kernel->name)));
 }
 
 TEST(SelectGemvPacked, SaysWhyFasterOnesWereNotTaken) {
