@@ -112,9 +112,9 @@ void expect_within_bound(const Problem& problem, const std::vector<float>& y, co
 
 TEST_P(EveryKernel, EqualsTheReferenceWithinTheBound) {
   // 3 levels: three inputs to a code, 64 codes to a tile, so 400 inputs are two tiles and a part of one.
-  for (const int levels : {1, 2, 3, 4, 5, 6, 8, 9, 16, 17, 31, 32, 33, 64, 65, 129, 256}) {
+  for (const int levels : {1, 2, 3, 4, 5, 7, 16, 17, 32, 33, 65, 256}) {
     for (const std::int64_t batch : {1, 3, 8}) {
-      for (const auto& [outputs, inputs] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {17, 33}, {70, 61}, {150, 96}, {40, 400}}) {
+      for (const auto& [outputs, inputs] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {17, 33}, {150, 96}, {20, 400}}) {
         const Problem problem(outputs, inputs, batch, levels);
         expect_within_bound(problem, problem.run(GetParam().function, problem.bias.data()), problem.bias.data());
       }
@@ -241,12 +241,12 @@ TEST(GemvPackedWeights, TakeTheBytesThatTheHeaderSays) {
                                             {.levels = 6, .bits = 3, .tuple = 1},
                                             {.levels = 17, .bits = 5, .tuple = 1},
                                             {.levels = 129, .bits = 8, .tuple = 1}}) {
-    const std::vector<std::int32_t> codes(512 * 960, 0);
-    const GemvPackedWeights weights(codes, 512, 960, std::vector<float>(static_cast<std::size_t>(levels), 1.0F));
+    const std::vector<std::int32_t> codes(512 * 1920, 0);
+    const GemvPackedWeights weights(codes, 512, 1920, std::vector<float>(static_cast<std::size_t>(levels), 1.0F));
     EXPECT_EQ(weights.code_bits(), bits);
     EXPECT_EQ(weights.tuple(), tuple);
     EXPECT_EQ(weights.block_count(), 32);
-    EXPECT_EQ(weights.bytes() * 8 * tuple, 512 * 960 * bits) << levels;  // 960 inputs are whole tiles: nothing is wasted
+    EXPECT_EQ(weights.bytes() * 8 * tuple, 512 * 1920 * bits) << levels;  // 1920 inputs are whole tiles: nothing is wasted
   }
   // A scale and a minimum for every 64 weights cost one bit a weight.
   const std::vector<float> ones(512 * 960 / 64, 1.0F);
