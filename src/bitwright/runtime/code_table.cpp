@@ -43,8 +43,9 @@ void add_buckets(const QuantizedTensor& tensor, CodeTable& table) {
 }  // namespace
 
 CodeTable code_table(const QuantizedTensor& tensor, std::int64_t max_levels) {
-  CodeTable table{.levels = tensor.format().code_count(),
-                  .buckets = std::visit([](const auto& parameters) { return bucket_count(parameters); }, tensor.parameters())};
+  CodeTable table;
+  table.levels = tensor.format().code_count();
+  table.buckets = std::visit([](const auto& parameters) { return bucket_count(parameters); }, tensor.parameters());
   if (table.levels > max_levels) return table;
   if (table.buckets > 1) {
     table.values = unscaled_levels(tensor);
