@@ -167,6 +167,8 @@ std::int64_t Round(const RoundCall& call) {
     std::int64_t first = 0;
     const auto make = [&](std::int64_t i, VF src) HWY_ATTR { return rounder.Stochastic(src, hn::LoadU(U32(), words + (i - first))); };
     while (first < call.count) {
+      // While words are made, memory would rest: have it bring what they are for.
+      for (std::int64_t i = first; i < std::min(call.count, first + kChunk); i += 16) hwy::Prefetch(call.src + i);
       Draw(call, call.first_index + static_cast<std::uint64_t>(first), words);
       const std::int64_t end = std::min(call.count, first + (streamed != 0 && first == 0 && head > 0 ? head : kChunk));
       nan += ForVectors(call, first, end, streamed != 0 && first >= head ? 1 : 0, make);
