@@ -24,7 +24,7 @@ float any_float() { return static_cast<float>(*rc::gen::inRange(-1000000, 100000
 
 Problem any_problem() {
   Problem problem{.outputs = *rc::gen::inRange<std::int64_t>(1, 70),
-                  .inputs = *rc::gen::inRange<std::int64_t>(1, 70),
+                  .inputs = *rc::gen::inRange<std::int64_t>(1, 300),
                   .batch = *rc::gen::inRange<std::int64_t>(1, kGemvPackedMaxBatch + 1),
                   .codes = {},
                   .table = {},

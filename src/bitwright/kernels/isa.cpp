@@ -25,10 +25,18 @@ std::vector<std::string> names_of(const std::vector<Isa>& isas) {
   return names;
 }
 
-// Highway 1.0.3 has no target for it alone.
+// Highway 1.0.3 has no target for these alone.
 bool has_vnni() noexcept {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx512vnni") != 0;
+#else
+  return false;
+#endif
+}
+
+bool has_vbmi() noexcept {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512vbmi") != 0;
 #else
   return false;
 #endif
@@ -55,6 +63,7 @@ bool isa_available(Isa isa) noexcept {
     case Isa::avx2: return (targets & HWY_AVX2) != 0;
     case Isa::avx512: return (targets & HWY_AVX3) != 0;
     case Isa::avx512_vnni: return (targets & HWY_AVX3) != 0 && has_vnni();
+    case Isa::avx512_vbmi: return isa_available(Isa::avx512_vnni) && has_vbmi();
   }
   return false;
 }

@@ -8,7 +8,8 @@
 namespace bitwright {
 
 /// Instruction sets that kernels are written for, slowest first. `avx512` means F, BW, DQ, CD and VL together, `avx512_vnni`
-/// those and VNNI, which multiplies and adds 16-bit integers in one instruction.
+/// those and VNNI, which multiplies and adds 8- and 16-bit integers in one instruction, `avx512_vbmi` those and VBMI, which looks bytes
+/// up in tables of 64 (processors from Ice Lake and Zen 4 on).
 enum class Isa : std::uint8_t {
 #define BITWRIGHT_ISA_ENTRY(name) name,
 #include "bitwright/kernels/isa.inc"

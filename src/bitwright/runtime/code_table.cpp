@@ -15,14 +15,44 @@ std::int64_t bucket_count(const Parameters& parameters) {
   }
 }
 
+// Levels before they are scaled, as the formats' decode computes them.
+std::vector<float> unscaled_levels(const QuantizedTensor& tensor) {
+  if (const auto* codebook = std::get_if<Codebook::Parameters>(&tensor.parameters())) return codebook->points;
+  std::vector<float> levels(static_cast<std::size_t>(tensor.format().code_count()));
+  const auto last = static_cast<float>(levels.size() - 1);
+  for (std::size_t i = 0; i < levels.size(); ++i) levels[i] = static_cast<float>(i) / last;
+  return levels;
+}
+
+void add_buckets(const QuantizedTensor& tensor, CodeTable& table) {
+  std::visit(
+      [&table](const auto& parameters) {
+        if constexpr (requires { parameters.buckets; }) {
+          for (const Bucket& bucket : parameters.buckets) {
+            table.scales.push_back(bucket.scale);
+            table.mins.push_back(bucket.min);
+          }
+        }
+      },
+      tensor.parameters());
+  const auto* codebook = tensor.format().get_if<Codebook>();
+  const auto* uniform = tensor.format().get_if<Uniform>();
+  table.bucket_size = codebook != nullptr ? *codebook->bucket_size : *uniform->bucket_size;
+}
+
 }  // namespace
 
 CodeTable code_table(const QuantizedTensor& tensor, std::int64_t max_levels) {
-  CodeTable table{.levels = tensor.format().code_count(),
-                  .buckets = std::visit([](const auto& parameters) { return bucket_count(parameters); }, tensor.parameters()),
-                  .values = {},
-                  .codes = {}};
-  if (table.buckets != 1 || table.levels > max_levels) return table;
+  CodeTable table;
+  table.levels = tensor.format().code_count();
+  table.buckets = std::visit([](const auto& parameters) { return bucket_count(parameters); }, tensor.parameters());
+  if (table.levels > max_levels) return table;
+  if (table.buckets > 1) {
+    table.values = unscaled_levels(tensor);
+    table.codes.assign(tensor.codes().begin(), tensor.codes().end());
+    add_buckets(tensor, table);
+    return table;
+  }
   // Fixed-point codes are signed, from -levels / 2; all others begin at 0.
   const std::int32_t first = tensor.format().get_if<FixedPoint>() != nullptr ? static_cast<std::int32_t>(-table.levels / 2) : 0;
   std::vector<std::int32_t> all(static_cast<std::size_t>(table.levels));

@@ -36,6 +36,7 @@ void limit_onednn(Isa isa) {
     case Isa::avx2: (void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2); break;
     case Isa::avx512:
     case Isa::avx512_vnni:
+    case Isa::avx512_vbmi:
     case Isa::neon: break;
   }
 }

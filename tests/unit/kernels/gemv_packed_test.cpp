@@ -23,6 +23,9 @@ struct Problem {
   std::vector<float> table;
   std::vector<float> bias;
   std::vector<float> x;  // rows of inputs + 3, the last three NaN: reading them would show
+  std::int64_t bucket_size = 0;
+  std::vector<float> scales;
+  std::vector<float> mins;
 
   Problem(std::int64_t outputs_, std::int64_t inputs_, std::int64_t batch_, int levels_)
       : outputs(outputs_), inputs(inputs_), batch(batch_), levels(levels_) {
@@ -43,11 +46,31 @@ struct Problem {
     }
   }
   [[nodiscard]] std::int64_t stride() const { return inputs + 3; }
+  Problem& cut_into_buckets(std::int64_t size) {
+    const Rng rng = Rng(13, "gemv_packed_test").at_step(static_cast<std::uint64_t>(size));
+    bucket_size = size;
+    for (std::int64_t i = 0; i < (outputs * inputs + size - 1) / size; ++i) {
+      scales.push_back(0.5F + static_cast<float>(rng.split("scales").uniform01(static_cast<std::uint64_t>(i))));
+      mins.push_back(static_cast<float>(rng.split("mins").normal(static_cast<std::uint64_t>(i))));
+    }
+    return *this;
+  }
+  [[nodiscard]] GemvPackedWeights packed() const {
+    return GemvPackedWeights(codes, outputs, inputs, table, {.size = bucket_size, .scales = scales, .mins = mins});
+  }
+  // What the number formats decode.
+  [[nodiscard]] float weight(std::int64_t j, std::int64_t i) const {
+    const float value = table[static_cast<std::size_t>(codes[static_cast<std::size_t>(j * inputs + i)])];
+    if (scales.empty()) return value;
+    const auto bucket = static_cast<std::size_t>((j * inputs + i) / bucket_size);
+    const float scaled = scales[bucket] * value;
+    return mins[bucket] + scaled;
+  }
   [[nodiscard]] GemvActivations activations() const { return {.values = x.data(), .batch = batch, .stride = stride()}; }
 
   // Rows of outputs + 2; what the kernel does not write stays 99.
   [[nodiscard]] std::vector<float> run(GemvPackedFunction function, const float* bias_or_null) const {
-    const GemvPackedWeights weights(codes, outputs, inputs, table);
+    const GemvPackedWeights weights = packed();
     std::vector<float> y(static_cast<std::size_t>(batch * (outputs + 2)), 99.0F);
     function(weights.view(), bias_or_null, activations(), {.values = y.data(), .stride = outputs + 2},
              {.begin = 0, .end = weights.block_count()});
@@ -66,7 +89,7 @@ class EveryKernel : public ::testing::TestWithParam<GemvPackedKernel> {
 // most inputs + 1 times (docs/runtime.md, R5); the reference's own roundings, 2^-29 times smaller, fit into replacing 2^-24 by 2^-24 +
 // 2^-53.
 void expect_within_bound(const Problem& problem, const std::vector<float>& y, const float* bias) {
-  const GemvPackedWeights weights(problem.codes, problem.outputs, problem.inputs, problem.table);
+  const GemvPackedWeights weights = problem.packed();
   std::vector<double> reference(static_cast<std::size_t>(problem.batch * problem.outputs));
   gemv_packed_reference(weights.view(), bias, problem.activations(), reference);
   const double nu = static_cast<double>(problem.inputs + 1) * (0x1p-24 + 0x1p-53);
@@ -74,8 +97,7 @@ void expect_within_bound(const Problem& problem, const std::vector<float>& y, co
     for (std::int64_t j = 0; j < problem.outputs; ++j) {
       double magnitude = bias == nullptr ? 0.0 : std::abs(static_cast<double>(bias[j]));
       for (std::int64_t i = 0; i < problem.inputs; ++i) {
-        const auto code = static_cast<std::size_t>(problem.codes[static_cast<std::size_t>(j * problem.inputs + i)]);
-        magnitude += std::abs(static_cast<double>(problem.table[code]) *
+        magnitude += std::abs(static_cast<double>(problem.weight(j, i)) *
                               static_cast<double>(problem.x[static_cast<std::size_t>(n * problem.stride() + i)]));
       }
       const double found = static_cast<double>(y[static_cast<std::size_t>(n * (problem.outputs + 2) + j)]);
@@ -89,13 +111,43 @@ void expect_within_bound(const Problem& problem, const std::vector<float>& y, co
 }
 
 TEST_P(EveryKernel, EqualsTheReferenceWithinTheBound) {
-  for (const int levels : {1, 2, 3, 4, 5, 8, 9, 16, 17, 31, 32}) {
-    for (const std::int64_t batch : {1, 2, 3, 7, 8}) {
-      for (const auto& [outputs, inputs] :
-           {std::pair<std::int64_t, std::int64_t>{1, 1}, {10, 5}, {16, 32}, {17, 33}, {70, 61}, {130, 96}}) {
+  // 3 levels: three inputs to a code, 64 codes to a tile, so 400 inputs are two tiles and a part of one.
+  for (const int levels : {1, 2, 3, 4, 5, 7, 16, 17, 32, 33, 65, 256}) {
+    for (const std::int64_t batch : {1, 3, 8}) {
+      for (const auto& [outputs, inputs] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {17, 33}, {150, 96}, {20, 400}}) {
         const Problem problem(outputs, inputs, batch, levels);
         expect_within_bound(problem, problem.run(GetParam().function, problem.bias.data()), problem.bias.data());
       }
+    }
+  }
+}
+
+TEST_P(EveryKernel, BucketsHaveTheirOwnScaleAndMinimum) {
+  struct Case {
+    std::int64_t outputs, inputs, bucket;
+  };
+  // Boundaries at every 32, 48 and 64 inputs; one bucket per row; per two rows; one that ends behind the matrix.
+  for (const auto& [outputs, inputs, bucket] : {Case{.outputs = 20, .inputs = 160, .bucket = 96},
+                                                {.outputs = 40, .inputs = 144, .bucket = 48},
+                                                {.outputs = 33, .inputs = 256, .bucket = 64},
+                                                {.outputs = 70, .inputs = 37, .bucket = 37},
+                                                {.outputs = 35, .inputs = 40, .bucket = 80},
+                                                {.outputs = 16, .inputs = 70, .bucket = 4096}}) {
+    for (const int levels : {2, 3, 4, 8, 16, 32, 64, 128, 256}) {
+      for (const std::int64_t batch : {1, 5}) {
+        const Problem problem = Problem(outputs, inputs, batch, levels).cut_into_buckets(bucket);
+        expect_within_bound(problem, problem.run(GetParam().function, problem.bias.data()), problem.bias.data());
+      }
+    }
+  }
+}
+
+TEST_P(EveryKernel, JointCodesAgreeWithScalarToTheBit) {
+  for (const int levels : {1, 2, 3, 4, 5}) {
+    for (const std::int64_t batch : {1, 2, 5, 8}) {
+      const Problem problem(70, 400, batch, levels);
+      EXPECT_EQ(problem.run(GetParam().function, problem.bias.data()),
+                problem.run(gemv_packed_kernels().front().function, problem.bias.data()));
     }
   }
 }
@@ -107,7 +159,7 @@ TEST_P(EveryKernel, WorksWithoutBias) {
 
 TEST_P(EveryKernel, EveryCodeAtEveryPlaceOfAWord) {
   // x picks one input, so y is the table value itself: exact, whatever the order of summation.
-  for (const int levels : {2, 4, 8, 16, 32}) {
+  for (const int levels : {2, 3, 4, 5, 8, 16, 32, 64, 128, 256}) {
     Problem problem(levels, 35, 1, levels);
     for (std::int64_t i = 0; i < problem.inputs; ++i) {
       for (std::int64_t j = 0; j < levels; ++j)
@@ -165,21 +217,48 @@ TEST_P(EveryKernel, WritesOnlyTheBlocksItIsGiven) {
 INSTANTIATE_TEST_SUITE_P(Kernels, EveryKernel, ::testing::ValuesIn(gemv_packed_kernels().begin(), gemv_packed_kernels().end()),
                          [](const auto& param_info) { return std::string(isa_name(param_info.param.isa)); });
 
-TEST(GemvPackedWeights, TakeTheBytesThatTheHeaderSays) {
-  for (const auto& [levels, bits, per_word] : {std::tuple{2, 1, 32}, {3, 2, 16}, {5, 3, 10}, {9, 4, 8}, {17, 5, 6}, {32, 5, 6}}) {
-    const std::vector<std::int32_t> codes(500 * 800, 0);
-    const GemvPackedWeights weights(codes, 500, 800, std::vector<float>(static_cast<std::size_t>(levels), 1.0F));
-    EXPECT_EQ(weights.code_bits(), bits);
-    EXPECT_EQ(gemv_packed_codes_per_word(bits), per_word);
-    EXPECT_EQ(weights.block_count(), 32);
-    EXPECT_EQ(weights.bytes(), 32 * 64 * ((800 + per_word - 1) / per_word));
+TEST(GemvPackedWeights, HoldEveryWeightAsTheFormatsDecodeIt) {
+  for (const int levels : {1, 2, 3, 4, 5, 7, 16, 17, 33, 128, 256}) {
+    for (const std::int64_t bucket : {0, 64}) {
+      Problem problem(21, 192, 1, levels);
+      if (bucket > 0) problem.cut_into_buckets(bucket);
+      const GemvPackedWeights weights = problem.packed();
+      for (std::int64_t j = 0; j < problem.outputs; ++j) {
+        for (std::int64_t i = 0; i < problem.inputs; ++i) ASSERT_EQ(gemv_packed_weight(weights.view(), j, i), problem.weight(j, i));
+      }
+    }
   }
+}
+
+TEST(GemvPackedWeights, TakeTheBytesThatTheHeaderSays) {
+  struct Case {
+    int levels, bits, tuple;
+  };
+  for (const auto& [levels, bits, tuple] : {Case{.levels = 2, .bits = 5, .tuple = 5},
+                                            {.levels = 3, .bits = 5, .tuple = 3},
+                                            {.levels = 4, .bits = 4, .tuple = 2},
+                                            {.levels = 5, .bits = 5, .tuple = 2},
+                                            {.levels = 6, .bits = 3, .tuple = 1},
+                                            {.levels = 17, .bits = 5, .tuple = 1},
+                                            {.levels = 129, .bits = 8, .tuple = 1}}) {
+    const std::vector<std::int32_t> codes(512 * 1920, 0);
+    const GemvPackedWeights weights(codes, 512, 1920, std::vector<float>(static_cast<std::size_t>(levels), 1.0F));
+    EXPECT_EQ(weights.code_bits(), bits);
+    EXPECT_EQ(weights.tuple(), tuple);
+    EXPECT_EQ(weights.block_count(), 32);
+    EXPECT_EQ(weights.bytes() * 8 * tuple, 512 * 1920 * bits) << levels;  // 1920 inputs are whole tiles: nothing is wasted
+  }
+  // A scale and a minimum for every 64 weights cost one bit a weight.
+  const std::vector<float> ones(512 * 960 / 64, 1.0F);
+  const GemvPackedWeights weights(std::vector<std::int32_t>(512 * 960), 512, 960, std::vector<float>(16, 1.0F),
+                                  {.size = 64, .scales = ones, .mins = ones});
+  EXPECT_EQ(weights.bytes() * 8, 512 * 960 * 5);
 }
 
 TEST(GemvPackedWeights, RefuseWhatDoesNotFit) {
   const std::vector<float> table(4);
-  expect_error(ErrorCode::invalid_input, "gemv_packed: the value table does not fit (found 33 levels, need 1 to 32); use another kernel.",
-               [] { GemvPackedWeights(std::vector<std::int32_t>(4), 2, 2, std::vector<float>(33)); });
+  expect_error(ErrorCode::invalid_input, "gemv_packed: the value table does not fit (found 257 levels, need 1 to 256); use another kernel.",
+               [] { GemvPackedWeights(std::vector<std::int32_t>(4), 2, 2, std::vector<float>(257)); });
   expect_error(ErrorCode::invalid_input, "gemv_packed: the codes do not fill the matrix (found 5, need 2 x 2); check the shape.",
                [&] { GemvPackedWeights(std::vector<std::int32_t>(5), 2, 2, table); });
   for (const std::int32_t bad : {-1, 4}) {
@@ -188,22 +267,39 @@ TEST(GemvPackedWeights, RefuseWhatDoesNotFit) {
                    GemvPackedWeights(std::vector<std::int32_t>{0, 1, bad, 3}, 2, 2, table);
                  });
   }
+  const std::vector<float> few(4, 1.0F);
+  expect_error(ErrorCode::invalid_input,
+               "gemv_packed: buckets of 256 cut rows of 500 too often (found every 4 inputs, need >= 32); use another.",
+               [&] { GemvPackedWeights(std::vector<std::int32_t>(1000), 2, 500, table, {.size = 256, .scales = few, .mins = few}); });
+  expect_error(ErrorCode::invalid_input, "gemv_packed: buckets are missing (found 4, need more than 4); check the tensor.",
+               [&] { GemvPackedWeights(std::vector<std::int32_t>(320), 5, 64, table, {.size = 64, .scales = few, .mins = few}); });
 }
 
 TEST(SelectGemvPacked, RefusesWithValues) {
   using ::testing::ElementsAre;
   const Isa best = available_isas().back();
-  EXPECT_THAT(select_gemv_packed({.batch = 128, .levels = 17, .tables = 1}, best).refusals,
+  EXPECT_THAT(select_gemv_packed({.batch = 128, .levels = 17}, best).refusals,
               ElementsAre("gemv_packed: batch is 128, this kernel needs <= 8"));
   EXPECT_THAT(
-      select_gemv_packed({.batch = 9, .levels = 64, .tables = 3}, best).refusals,
-      ElementsAre("gemv_packed: batch is 9, this kernel needs <= 8", "gemv_packed: the format has 64 levels, this kernel needs <= 32",
-                  "gemv_packed: the weight has 3 buckets, this kernel needs 1"));
-  EXPECT_EQ(select_gemv_packed({.batch = 9, .levels = 2, .tables = 1}, best).kernel, nullptr);
+      select_gemv_packed({.batch = 9, .levels = 512, .segment = 4, .inputs = 500}, best).refusals,
+      ElementsAre("gemv_packed: batch is 9, this kernel needs <= 8", "gemv_packed: the format has 512 levels, this kernel needs <= 256",
+                  "gemv_packed: buckets begin every 4 inputs of a row of 500, this kernel needs >= 32"));
+  EXPECT_EQ(select_gemv_packed({.batch = 9, .levels = 2}, best).kernel, nullptr);
+  EXPECT_EQ(gemv_packed_segment(10, 500, 256), 4);
+  EXPECT_EQ(gemv_packed_segment(10, 500, 5000), 500);
+  EXPECT_NE(select_gemv_packed({.batch = 1, .levels = 16, .segment = 20, .inputs = 20}, best).kernel, nullptr);
+}
+
+TEST(SelectGemvPacked, NamesTheSlowerPathOfLargeTables) {
+  const GemvPackedChoice choice = select_gemv_packed({.batch = 1, .levels = 64}, gemv_packed_kernels().back().isa);
+  ASSERT_NE(choice.kernel, nullptr);
+  EXPECT_THAT(choice.refusals,
+              ::testing::Contains(fmt::format(
+                  "{}: the format has 64 levels, tables in registers need <= 32; values are gathered from memory", choice.kernel->name)));
 }
 
 TEST(SelectGemvPacked, SaysWhyFasterOnesWereNotTaken) {
-  const GemvPackedChoice choice = select_gemv_packed({.batch = 8, .levels = 32, .tables = 1}, Isa::scalar);
+  const GemvPackedChoice choice = select_gemv_packed({.batch = 8, .levels = 32}, Isa::scalar);
   ASSERT_NE(choice.kernel, nullptr);
   EXPECT_EQ(choice.kernel->name, "gemv_packed:scalar");
   ASSERT_EQ(choice.refusals.size(), gemv_packed_kernels().size() - 1);

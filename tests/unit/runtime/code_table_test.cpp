@@ -20,11 +20,25 @@ TEST(CodeTable, LooksUpExactlyWhatDequantizeGives) {
   }
 }
 
-TEST(CodeTable, SaysWhyThereIsNone) {
+TEST(CodeTable, BucketsScaleTheLevelsToExactlyWhatDequantizeGives) {
   const std::vector<float> values = test::normals("code_table", 300);
-  const CodeTable bucketed = code_table(quantize(NumberFormat::parse("uniform:4/100"), Shape{300}, values), 32);
-  EXPECT_EQ(bucketed.buckets, 3);
-  EXPECT_TRUE(bucketed.values.empty());
+  for (const char* format : {"uniform:4/100", "uniform:1/7", "uniform:8/64", "codebook:5/100", "codebook:17/299"}) {
+    const QuantizedTensor tensor = quantize(NumberFormat::parse(format), Shape{20, 15}, values);
+    const CodeTable table = code_table(tensor, 256);
+    ASSERT_GT(table.buckets, 1) << format;
+    ASSERT_EQ(table.scales.size(), static_cast<std::size_t>(table.buckets));
+    std::vector<float> looked_up;
+    for (std::size_t i = 0; i < table.codes.size(); ++i) {
+      const std::size_t bucket = i / static_cast<std::size_t>(table.bucket_size);
+      const float scaled = table.scales.at(bucket) * table.values.at(static_cast<std::size_t>(table.codes[i]));
+      looked_up.push_back(table.mins.at(bucket) + scaled);
+    }
+    EXPECT_EQ(looked_up, tensor.dequantize()) << format;
+  }
+}
+
+TEST(CodeTable, IsEmptyWhereThereAreTooManyLevels) {
+  const std::vector<float> values = test::normals("code_table", 300);
   const CodeTable many = code_table(quantize(NumberFormat::parse("pow2:8"), Shape{300}, values), 32);
   EXPECT_EQ(many.levels, 129);
   EXPECT_TRUE(many.values.empty());

@@ -94,6 +94,28 @@ TEST(Session, PackedKernelRunsFullyConnectedLayersOfSmallBatches) {
   EXPECT_THAT(test::report_of(session, "fc2").kernel, ::testing::StartsWith("gemv_packed:"));
 }
 
+TEST(Session, PackedKernelTakesBucketsJointCodesAndLargeTables) {
+  struct Case {
+    const char* format;
+    const char* ending;
+  };
+  for (const auto& [format, ending] : {Case{.format = "ternary", .ending = ":5bit/3"},
+                                       {.format = "ternary:2bit", .ending = ":5bit/3"},
+                                       {.format = "uniform:2", .ending = ":4bit/2"},
+                                       {.format = "uniform:4/256", .ending = ":4bit"},
+                                       {.format = "codebook:16/256", .ending = ":4bit"},
+                                       {.format = "codebook:5/160", .ending = ":3bit"},
+                                       {.format = "uniform:8/800", .ending = ":8bit"},
+                                       {.format = "pow2:8", .ending = ":8bit"}}) {
+    const Model model = quantized(build_zoo_model("lenet5", 3), NumberFormat::parse(format));
+    (void)expect_pieces_within_bound(model, {.threads = 1, .batch = 1});
+    (void)expect_pieces_within_bound(model, {.threads = 2, .batch = 5});
+    const Session session(model, {.threads = 1, .batch = 1});
+    EXPECT_THAT(test::report_of(session, "fc1").kernel, ::testing::StartsWith("gemv_packed:")) << format;
+    EXPECT_THAT(test::report_of(session, "fc1").kernel, ::testing::EndsWith(ending)) << format;
+  }
+}
+
 TEST(Session, RefusalsSayTheValues) {
   const Model lenet = build_zoo_model("lenet5", 3);
   const auto refusals_of = [&](const char* format, std::int64_t batch) {
@@ -104,8 +126,10 @@ TEST(Session, RefusalsSayTheValues) {
   };
   using ::testing::ElementsAre;
   EXPECT_THAT(refusals_of("pow2:5", 9), ElementsAre("gemv_packed: batch is 9, this kernel needs <= 8"));
-  EXPECT_THAT(refusals_of("pow2:8", 1), ElementsAre("gemv_packed: the format has 129 levels, this kernel needs <= 32"));
-  EXPECT_THAT(refusals_of("uniform:4/256", 1), ElementsAre("gemv_packed: the weight has 1563 buckets, this kernel needs 1"));
+  EXPECT_THAT(refusals_of("uniform:16", 1), ElementsAre("gemv_packed: the format has 65536 levels, this kernel needs <= 256"));
+  EXPECT_THAT(refusals_of("uniform:4/100", 9), ElementsAre("gemv_packed: batch is 9, this kernel needs <= 8"));
+  EXPECT_THAT(refusals_of("uniform:4/24", 1),
+              ElementsAre("gemv_packed: buckets begin every 8 inputs of a row of 800, this kernel needs >= 32"));
   EXPECT_THAT(refusals_of(nullptr, 1), ElementsAre("gemv_packed: the weight is float32, this kernel needs codes"));
 }
 

@@ -7,6 +7,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "bitwright/kernels/philox-inl.h"
+
 #include <algorithm>
 
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_SSSE3  // compiled for every baseline, wanted for none of these
@@ -20,7 +22,7 @@ using U64 = hn::Repartition<std::uint64_t, U32>;
 using I64 = hn::Repartition<std::int64_t, U32>;
 using V32 = hn::Vec<U32>;
 
-// Words of one chunk of draws: two vectors of blocks at the widest.
+// Words of one chunk of draws: two vectors of blocks at the widest, so that philox::FillWords is always given whole ones.
 constexpr std::int64_t kChunk = 128;
 
 // At the end of every function of an AVX target: GCC 12 leaves the upper halves of the registers in use, and the next SSE instruction of
@@ -29,60 +31,6 @@ HWY_INLINE void LeaveAvx() {
 #if HWY_ARCH_X86 && HWY_CAP_GE256
   _mm256_zeroupper();
 #endif
-}
-
-struct Product {
-  V32 high;
-  V32 low;
-};
-
-HWY_INLINE Product MulWide(V32 a, V32 b) {
-  const U32 d;
-  const U64 d64;
-  const auto even = hn::MulEven(a, b);
-  const auto odd = hn::MulEven(hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(d64, a))), b);  // b is the same in all lanes
-  return {.high = hn::OddEven(hn::BitCast(d, odd), hn::BitCast(d, hn::ShiftRight<32>(even))),
-          .low = hn::OddEven(hn::BitCast(d, hn::ShiftLeft<32>(odd)), hn::BitCast(d, even))};
-}
-
-// words[4 i + w] = word w of block first + i, 32 blocks. Two vectors at once, because each round waits for its products.
-HWY_INLINE void Philox(std::uint64_t first, const Rng& rng, std::uint32_t* HWY_RESTRICT words) {
-  constexpr int kVectors = 2;
-  const U32 d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const V32 mul0 = hn::Set(d, 0xD2511F53U);
-  const V32 mul1 = hn::Set(d, 0xCD9E8D57U);
-  for (std::int64_t i = 0; i < kChunk / 4; i += kVectors * lanes) {
-    V32 c0[kVectors];
-    V32 c1[kVectors];
-    V32 c2[kVectors];
-    V32 c3[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      const std::uint64_t block = first + static_cast<std::uint64_t>(i + v * lanes);
-      const V32 low = hn::Set(d, static_cast<std::uint32_t>(block));
-      c0[v] = hn::Add(low, hn::Iota(d, 0));
-      // Lanes whose low word wrapped around belong to the next high word.
-      c1[v] = hn::Add(hn::Set(d, static_cast<std::uint32_t>(block >> 32)), hn::IfThenElseZero(hn::Lt(c0[v], low), hn::Set(d, 1)));
-      c2[v] = hn::Set(d, static_cast<std::uint32_t>(rng.step()));
-      c3[v] = hn::Set(d, static_cast<std::uint32_t>(rng.step() >> 32));
-    }
-    auto key0 = static_cast<std::uint32_t>(rng.key());
-    auto key1 = static_cast<std::uint32_t>(rng.key() >> 32);
-    for (int round = 0; round < 10; ++round) {
-      HWY_UNROLL(2)
-      for (int v = 0; v < kVectors; ++v) {
-        const Product p0 = MulWide(c0[v], mul0);
-        const Product p1 = MulWide(c2[v], mul1);
-        c0[v] = hn::Xor(hn::Xor(p1.high, c1[v]), hn::Set(d, key0));
-        c1[v] = p1.low;
-        c2[v] = hn::Xor(hn::Xor(p0.high, c3[v]), hn::Set(d, key1));
-        c3[v] = p0.low;
-      }
-      key0 += 0x9E3779B9U;
-      key1 += 0xBB67AE85U;
-    }
-    for (int v = 0; v < kVectors; ++v) hn::StoreInterleaved4(c0[v], c1[v], c2[v], c3[v], d, words + 4 * (i + v * lanes));
-  }
 }
 
 // R of (G12) or (G13) for the elements of a chunk, as many as there are words for.
@@ -99,7 +47,7 @@ struct Draws {
     const U64 d;
     HWY_ALIGN std::uint32_t words[kChunk];
     const auto per = static_cast<std::uint64_t>(per_block());
-    Philox(index / per, *rng, words);
+    philox::FillWords(index / per, *rng, kChunk / 4, words);
     *skip = static_cast<std::int64_t>(index % per);
     const std::int64_t count = kChunk / 4 * per_block();
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));

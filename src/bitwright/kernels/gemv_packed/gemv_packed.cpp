@@ -4,7 +4,9 @@
 #include "bitwright/core/error.h"
 #include "bitwright/kernels/gemv_packed/functions.h"
 
+#include <algorithm>
 #include <bit>
+#include <numeric>
 
 namespace bitwright {
 namespace {
@@ -15,13 +17,27 @@ constexpr GemvPackedKernel kKernels[] = {
 #undef BITWRIGHT_GEMV_PACKED_KERNEL
 };
 
-int bits_for(std::size_t levels) { return levels <= 2 ? 1 : static_cast<int>(std::bit_width(levels - 1)); }
+constexpr std::int64_t kJointTile = 64;  // tuples whose tables of one image take 8 KiB: they stay in the first-level cache
+
+int bits_for(std::int64_t levels) { return levels <= 2 ? 1 : static_cast<int>(std::bit_width(static_cast<std::uint64_t>(levels - 1))); }
+
+std::int64_t power(std::int64_t base, int exponent) {
+  std::int64_t product = 1;
+  for (int i = 0; i < exponent; ++i) product *= base;
+  return product;
+}
+
+std::int64_t groups_of(std::int64_t tuples) { return (tuples + kGemvPackedGroup - 1) / kGemvPackedGroup; }
 
 }  // namespace
 
+std::int64_t gemv_packed_segment(std::int64_t outputs, std::int64_t inputs, std::int64_t bucket_size) noexcept {
+  return bucket_size >= outputs * inputs ? inputs : std::gcd(inputs, bucket_size);
+}
+
 GemvPackedWeights::GemvPackedWeights(std::span<const std::int32_t> codes, std::int64_t outputs, std::int64_t inputs,
-                                     std::span<const float> values)
-    : table_(1), outputs_(outputs), inputs_(inputs), lines_per_block_(0), code_bits_(bits_for(values.size())) {
+                                     std::span<const float> values, const GemvBuckets& buckets)
+    : table_(1) {
   if (values.empty() || values.size() > kGemvPackedMaxLevels) {
     fail(ErrorCode::invalid_input, "gemv_packed: the value table does not fit (found {} levels, need 1 to {}); use another kernel.",
          values.size(), kGemvPackedMaxLevels);
@@ -30,37 +46,94 @@ GemvPackedWeights::GemvPackedWeights(std::span<const std::int32_t> codes, std::i
     fail(ErrorCode::invalid_input, "gemv_packed: the codes do not fill the matrix (found {}, need {} x {}); check the shape.", codes.size(),
          outputs, inputs);
   }
-  const std::int64_t per_word = gemv_packed_codes_per_word(code_bits_);
-  lines_per_block_ = (inputs + per_word - 1) / per_word;
-  lines_.assign(static_cast<std::size_t>(block_count() * lines_per_block_), GemvPackedLine{});
-  for (std::int64_t j = 0; j < outputs; ++j) {
-    for (std::int64_t i = 0; i < inputs; ++i) {
-      const std::int32_t code = codes[static_cast<std::size_t>(j * inputs + i)];
-      if (code < 0 || static_cast<std::size_t>(code) >= values.size()) {
-        fail(ErrorCode::invalid_input, "gemv_packed: a code is outside the table (found {} at index {}, need 0 to {}); check the tensor.",
-             code, j * inputs + i, values.size() - 1);
+  const bool has_buckets = !buckets.scales.empty();
+  const std::int64_t segment = has_buckets ? gemv_packed_segment(outputs, inputs, std::max<std::int64_t>(1, buckets.size)) : inputs;
+  if (segment < kGemvPackedLeastSegment && segment != inputs) {
+    fail(ErrorCode::invalid_input, "gemv_packed: buckets of {} cut rows of {} too often (found every {} inputs, need >= {}); use another.",
+         buckets.size, inputs, segment, kGemvPackedLeastSegment);
+  }
+  view_.inputs = inputs;
+  view_.outputs = outputs;
+  view_.blocks = (outputs + kGemvPackedBlockOutputs - 1) / kGemvPackedBlockOutputs;
+  view_.levels = std::max(2, static_cast<int>(values.size()));
+  view_.tuple = has_buckets ? 1 : gemv_packed_tuple(view_.levels);
+  view_.code_bits = bits_for(power(view_.levels, view_.tuple));
+  const std::int64_t tuples = (inputs + view_.tuple - 1) / view_.tuple;
+  view_.tile_tuples = view_.tuple > 1 ? std::min(kJointTile, groups_of(tuples) * kGemvPackedGroup) : segment;
+  view_.tiles = (tuples + view_.tile_tuples - 1) / view_.tile_tuples;
+  view_.lines_per_tile = groups_of(view_.tile_tuples) * view_.code_bits;
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    if (codes[i] >= 0 && static_cast<std::size_t>(codes[i]) < values.size()) continue;
+    fail(ErrorCode::invalid_input, "gemv_packed: a code is outside the table (found {} at index {}, need 0 to {}); check the tensor.",
+         codes[i], i, values.size() - 1);
+  }
+  pack_codes(codes);
+  fill_table(values);
+  if (has_buckets) fill_scales(buckets);
+}
+
+void GemvPackedWeights::pack_codes(std::span<const std::int32_t> codes) {
+  lines_.assign(static_cast<std::size_t>(view_.tiles * view_.blocks * view_.lines_per_tile), GemvPackedLine{});
+  const int bits = view_.code_bits;
+  const std::int64_t tuples = (view_.inputs + view_.tuple - 1) / view_.tuple;
+  for (std::int64_t j = 0; j < view_.outputs; ++j) {
+    const std::int32_t* row = codes.data() + j * view_.inputs;
+    const auto lane = static_cast<std::size_t>(j % kGemvPackedBlockOutputs);
+    for (std::int64_t t = 0; t < tuples; ++t) {
+      const std::int64_t end = std::min(view_.inputs, (t + 1) * view_.tuple);
+      std::uint32_t joint = 0;
+      for (std::int64_t i = end; i > t * view_.tuple; --i) {
+        joint = joint * static_cast<std::uint32_t>(view_.levels) + static_cast<std::uint32_t>(row[i - 1]);
       }
-      GemvPackedLine& line = lines_[static_cast<std::size_t>((j / 16) * lines_per_block_ + i / per_word)];
-      line.lane[static_cast<std::size_t>(j % 16)] |= static_cast<std::uint32_t>(code) << (code_bits_ * (i % per_word));
+      const std::int64_t u = t % view_.tile_tuples;
+      const std::int64_t bit = bits * (u % kGemvPackedGroup);
+      const std::int64_t first = (t / view_.tile_tuples * view_.blocks + j / kGemvPackedBlockOutputs) * view_.lines_per_tile;
+      GemvPackedLine* line = lines_.data() + first + u / kGemvPackedGroup * bits + bit / 32;
+      const auto offset = static_cast<int>(bit % 32);
+      line[0].lane[lane] |= joint << offset;
+      if (offset + bits > 32) line[1].lane[lane] |= joint >> (32 - offset);
     }
   }
-  const std::size_t period = std::size_t{1} << code_bits_;
-  for (std::size_t i = 0; i < kGemvPackedMaxLevels; ++i) {
-    const std::size_t code = i % period;
-    table_.front().value[i] = code < values.size() ? values[code] : 0.0F;
+}
+
+void GemvPackedWeights::fill_table(std::span<const float> values) {
+  GemvPackedTable& table = table_.front();
+  const auto value = [&values](std::size_t code) { return code < values.size() ? values[code] : 0.0F; };
+  const std::size_t period = std::size_t{1} << bits_for(view_.levels);
+  for (std::size_t i = 0; i < table.value.size(); ++i) table.value[i] = value(i % period);
+  table.digit = {};
+  const auto joint_codes = static_cast<std::size_t>(power(view_.levels, view_.tuple));
+  if (view_.tuple == 1) return;
+  std::size_t place = 1;
+  for (std::size_t k = 0; k < static_cast<std::size_t>(view_.tuple); ++k, place *= static_cast<std::size_t>(view_.levels)) {
+    for (std::size_t e = 0; e < joint_codes; ++e) table.digit[k][e] = value(e / place % static_cast<std::size_t>(view_.levels));
+  }
+}
+
+void GemvPackedWeights::fill_scales(const GemvBuckets& buckets) {
+  scales_.assign(static_cast<std::size_t>(view_.tiles * view_.blocks), GemvPackedScales{});
+  for (std::int64_t j = 0; j < view_.outputs; ++j) {
+    for (std::int64_t tile = 0; tile < view_.tiles; ++tile) {
+      const auto bucket = static_cast<std::size_t>((j * view_.inputs + tile * view_.tile_tuples) / buckets.size);
+      if (bucket >= buckets.scales.size() || bucket >= buckets.mins.size()) {
+        fail(ErrorCode::invalid_input, "gemv_packed: buckets are missing (found {}, need more than {}); check the tensor.",
+             buckets.scales.size(), bucket);
+      }
+      GemvPackedScales& scales = scales_[static_cast<std::size_t>(tile * view_.blocks + j / kGemvPackedBlockOutputs)];
+      const auto lane = static_cast<std::size_t>(j % kGemvPackedBlockOutputs);
+      scales.scale[lane] = buckets.scales[bucket];
+      scales.min[lane] = buckets.mins[bucket];
+    }
   }
 }
 
 GemvPackedView GemvPackedWeights::view() const noexcept {
-  return {.lines = lines_.data(),
-          .table = table_.data(),
-          .lines_per_block = lines_per_block_,
-          .inputs = inputs_,
-          .outputs = outputs_,
-          .code_bits = code_bits_};
+  GemvPackedView view = view_;
+  view.lines = lines_.data();
+  view.table = table_.data();
+  view.scales = scales_.empty() ? nullptr : scales_.data();
+  return view;
 }
-
-std::int64_t GemvPackedWeights::block_count() const noexcept { return (outputs_ + kGemvPackedBlockOutputs - 1) / kGemvPackedBlockOutputs; }
 
 std::span<const GemvPackedKernel> gemv_packed_kernels() noexcept { return kKernels; }
 
@@ -73,14 +146,20 @@ GemvPackedChoice select_gemv_packed(const GemvPackedQuery& query, Isa isa) {
     choice.refusals.push_back(
         fmt::format("gemv_packed: the format has {} levels, this kernel needs <= {}", query.levels, kGemvPackedMaxLevels));
   }
-  if (query.tables != 1) {
-    choice.refusals.push_back(fmt::format("gemv_packed: the weight has {} buckets, this kernel needs 1", query.tables));
+  if (query.segment != 0 && query.segment != query.inputs && query.segment < kGemvPackedLeastSegment) {
+    choice.refusals.push_back(fmt::format("gemv_packed: buckets begin every {} inputs of a row of {}, this kernel needs >= {}",
+                                          query.segment, query.inputs, kGemvPackedLeastSegment));
   }
   if (!choice.refusals.empty()) return choice;
   const std::span<const GemvPackedKernel> kernels = gemv_packed_kernels();
   for (auto kernel = kernels.rbegin(); kernel != kernels.rend(); ++kernel) {
     if (kernel->isa <= isa && isa_available(kernel->isa)) {
       choice.kernel = &*kernel;
+      if (query.levels > kGemvPackedRegisterLevels) {
+        choice.refusals.push_back(
+            fmt::format("{}: the format has {} levels, tables in registers need <= {}; values are gathered from memory", kernel->name,
+                        query.levels, kGemvPackedRegisterLevels));
+      }
       return choice;
     }
     choice.refusals.push_back(

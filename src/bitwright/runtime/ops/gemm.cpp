@@ -9,13 +9,12 @@ namespace {
 
 // Multiplies straight by the codes. Returns why not, when it does not.
 std::vector<std::string> try_packed(PlanBuilder& builder, const Node& node) {
-  const PackedChoice choice = choose_packed(builder.weight(node, 1), builder.shape(node.inputs[0])[0]);
+  const PackedChoice choice = choose_packed(builder.weight(node, 1), MatrixOrder::by_output, builder.shape(node.inputs[0])[0]);
   if (!choice.table) return choice.refusals;
   const PlannedValue src = builder.plain_value(node, 0);
   const FusedTail tail = builder.fuse_tail(node);
   const Shape& weight = weight_shape(builder.weight(node, 1));
-  const auto weights = builder.constants().packed(
-      constant_key(node, "packed"), [&] { return GemvPackedWeights(choice.table->codes, weight[0], weight[1], choice.table->values); });
+  const auto weights = builder.constants().packed(constant_key(node, "packed"), [&] { return pack_weights(choice, weight[0], weight[1]); });
   add_packed_product(builder, node, choice,
                      {.weights = weights, .rows = builder.shape(node.inputs[0])[0], .inputs = weight[1], .outputs = weight[0]}, src, tail,
                      folded_bias(builder, node, tail));

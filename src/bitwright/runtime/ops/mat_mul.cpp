@@ -28,19 +28,12 @@ std::vector<float> bias_of(const FusedTail& tail, std::int64_t outputs) {
 // Multiplies straight by the codes, laid out as Gemm's: one row per output. Returns why not, when it does not.
 std::vector<std::string> try_packed(PlanBuilder& builder, const Node& node, const StoredProduct& product) {
   const auto& [rows, inputs, outputs] = product;
-  const PackedChoice choice = choose_packed(builder.weight(node, 1), rows);
+  const PackedChoice choice = choose_packed(builder.weight(node, 1), MatrixOrder::by_input, rows);
   if (!choice.table) return choice.refusals;
   const PlannedValue src = builder.plain_value(node, 0);
   const FusedTail tail = builder.fuse_bias(node, outputs);
-  const auto weights = builder.constants().packed(constant_key(node, "packed"), [&, depth = inputs, width = outputs] {
-    std::vector<std::int32_t> codes(choice.table->codes.size());
-    for (std::int64_t i = 0; i < depth; ++i) {
-      for (std::int64_t j = 0; j < width; ++j) {
-        codes[static_cast<std::size_t>(j * depth + i)] = choice.table->codes[static_cast<std::size_t>(i * width + j)];
-      }
-    }
-    return GemvPackedWeights(codes, width, depth, choice.table->values);
-  });
+  const auto weights = builder.constants().packed(
+      constant_key(node, "packed"), [&choice, depth = inputs, width = outputs] { return pack_weights(choice, width, depth); });
   add_packed_product(builder, node, choice, {.weights = weights, .rows = rows, .inputs = inputs, .outputs = outputs}, src, tail,
                      bias_of(tail, outputs));
   return {};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/runtime/ops/packed_product.h"
 
+#include <fmt/format.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -35,13 +36,39 @@ void finish_rows(const Epilogue& epilogue, std::int64_t batch, std::int64_t outp
 
 }  // namespace
 
-PackedChoice choose_packed(const Weight& weight, std::int64_t rows) {
+PackedChoice choose_packed(const Weight& weight, MatrixOrder order, std::int64_t rows) {
   const auto* quantized = std::get_if<QuantizedTensor>(&weight);
   if (quantized == nullptr) return {.table = {}, .refusals = {"gemv_packed: the weight is float32, this kernel needs codes"}};
   CodeTable table = code_table(*quantized, kGemvPackedMaxLevels);
-  GemvPackedChoice choice = select_gemv_packed({.batch = rows, .levels = table.levels, .tables = table.buckets}, active_isa());
+  const Shape& shape = quantized->shape();
+  GemvPackedQuery query{.batch = rows, .levels = table.levels};
+  if (table.buckets > 1) {
+    if (order == MatrixOrder::by_input) {
+      return {
+          .table = {},
+          .refusals = {fmt::format("gemv_packed: the matrix is stored by inputs and has {} buckets, this kernel needs 1", table.buckets)}};
+    }
+    query.inputs = shape[1];
+    query.segment = gemv_packed_segment(shape[0], shape[1], table.bucket_size);
+  }
+  GemvPackedChoice choice = select_gemv_packed(query, active_isa());
   if (choice.kernel == nullptr) return {.table = {}, .refusals = std::move(choice.refusals)};
-  return {.table = std::move(table), .kernel = choice.kernel, .refusals = std::move(choice.refusals)};
+  return {.table = std::move(table), .kernel = choice.kernel, .order = order, .refusals = std::move(choice.refusals)};
+}
+
+GemvPackedWeights pack_weights(const PackedChoice& choice, std::int64_t outputs, std::int64_t inputs) {
+  const CodeTable& table = *choice.table;
+  if (choice.order == MatrixOrder::by_output) {
+    return GemvPackedWeights(table.codes, outputs, inputs, table.values,
+                             {.size = table.bucket_size, .scales = table.scales, .mins = table.mins});
+  }
+  std::vector<std::int32_t> codes(table.codes.size());
+  for (std::int64_t i = 0; i < inputs; ++i) {
+    for (std::int64_t j = 0; j < outputs; ++j) {
+      codes[static_cast<std::size_t>(j * inputs + i)] = table.codes[static_cast<std::size_t>(i * outputs + j)];
+    }
+  }
+  return GemvPackedWeights(codes, outputs, inputs, table.values);
 }
 
 bool has_packed_kernel(const Weight& weight, std::int64_t rows) {
@@ -83,7 +110,10 @@ void add_packed_product(PlanBuilder& builder, const Node& node, const PackedChoi
       if (part < parts) multiply(buffers, {.begin = blocks * part / parts, .end = blocks * (part + 1) / parts});
     }
   });
-  builder.report(node, std::string(choice.kernel->name) + ":" + std::to_string(weights->code_bits()) + "bit", choice.refusals);
+  // E.g. `:5bit/3`: five bits hold the codes of three weights.
+  std::string kernel_name = fmt::format("{}:{}bit", choice.kernel->name, weights->code_bits());
+  if (weights->tuple() > 1) kernel_name += fmt::format("/{}", weights->tuple());
+  builder.report(node, kernel_name, choice.refusals);
 }
 
 }  // namespace bitwright

@@ -12,13 +12,23 @@
 
 namespace bitwright {
 
+/// Which index of a stored matrix runs slowest.
+enum class MatrixOrder : std::uint8_t {
+  by_output,  ///< [outputs, inputs], as Gemm has it
+  by_input,   ///< [inputs, outputs], as MatMul has it
+};
+
 /// Whether a kernel multiplies `rows` rows straight by a weight's codes.
 struct PackedChoice {
   std::optional<CodeTable> table;  ///< of the weight; nothing when no kernel does
   const GemvPackedKernel* kernel = nullptr;
-  std::vector<std::string> refusals;
+  MatrixOrder order = MatrixOrder::by_output;
+  std::vector<std::string> refusals;  ///< of faster kernels, or of all
 };
-[[nodiscard]] PackedChoice choose_packed(const Weight& weight, std::int64_t rows);
+[[nodiscard]] PackedChoice choose_packed(const Weight& weight, MatrixOrder order, std::int64_t rows);
+
+/// The weight as the kernels want it. Requires: `choice` has a table.
+[[nodiscard]] GemvPackedWeights pack_weights(const PackedChoice& choice, std::int64_t outputs, std::int64_t inputs);
 
 /// The same question alone, without making the table.
 [[nodiscard]] bool has_packed_kernel(const Weight& weight, std::int64_t rows);
