@@ -2,6 +2,7 @@
 #include "bitwright/onnx/import.h"
 
 #include "bitwright/core/file.h"
+#include "bitwright/onnx/import_rules.h"
 #include "bitwright/onnx/tensor_bytes.h"
 #include "bitwright/onnx/wire.h"
 #include "tests/support/expect_error.h"
@@ -179,6 +180,21 @@ TEST(OnnxImport, DropsInputsThatNobodyReads) {
   const Imported imported = import_proto(proto);
   EXPECT_EQ(imported.model.graph.inputs.size(), 1U);
   EXPECT_EQ(imported.remarks, (std::vector<std::string>{"input \"unread\" was read by no node; it is gone."}));
+}
+
+TEST(OnnxImport, EveryRuleTakesOrRefusesAnyNumberOfInputs) {
+  for (const onnx::ImportEntry& entry : onnx::import_entries()) {
+    for (std::size_t count = 0; count <= 4; ++count) {
+      for (const std::int64_t opset : {1, 6, 9, 13, 21}) {
+        SCOPED_TRACE(fmt::format("{} with {} inputs, opset {}", entry.onnx, count, opset));
+        onnx::ModelProto proto =
+            onnx_graph(opset, {0, 2, 4, 4}, {onnx_node(std::string(entry.onnx), std::vector<std::string>(count, "x"), {"y"})});
+        proto.graph.nodes[0].name.clear();
+        const auto error = error_of([&] { (void)import_proto(proto); });
+        EXPECT_TRUE(!error || error->code() == ErrorCode::unsupported || error->code() == ErrorCode::invalid_input) << error->message();
+      }
+    }
+  }
 }
 
 TEST(OnnxImport, SplitIsSlices) {
