@@ -296,6 +296,7 @@ void import_prelu(Importer& importer, const NodeProto& node) {
 void import_sum(Importer& importer, const NodeProto& node) {
   require_free_batch(importer, node);
   const std::vector<std::string> inputs = operands(importer, node);
+  if (inputs.empty()) Importer::refuse(node, "without inputs is not supported (need 1 or more); check the model.");
   if (inputs.size() == 1) return importer.set_output(node, 0, importer.value(node, 0));
   std::string sum = inputs.front();
   for (std::size_t i = 1; i < inputs.size(); ++i) {

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ranges>
 
 namespace bitwright::onnx {
 namespace {
@@ -152,6 +153,20 @@ void Importer::drop_unread_inputs() {
     remark(fmt::format("input \"{}\" was read by no node; it is gone.", activation->name));
     std::erase_if(model_.graph.inputs, [&](const GraphInput& one) { return one.name == activation->name; });
   }
+}
+
+void Importer::drop_unread_nodes() {
+  // A rule may make more than the file reads, e.g. one Slice per output of a Split.
+  std::set<std::string> read(model_.graph.outputs.begin(), model_.graph.outputs.end());
+  std::vector<Node> kept;
+  for (Node& node : std::views::reverse(model_.graph.nodes)) {
+    if (std::ranges::none_of(node.outputs, [&](const std::string& output) { return read.contains(output); })) continue;
+    read.insert(node.inputs.begin(), node.inputs.end());
+    kept.push_back(std::move(node));
+  }
+  std::ranges::reverse(kept);
+  model_.graph.nodes = std::move(kept);
+  std::erase_if(model_.weights, [&](const auto& weight) { return !read.contains(weight.first); });
 }
 
 void Importer::check_inputs(const NodeProto& node, const std::set<std::string>& later) const {
@@ -498,6 +513,7 @@ Imported Importer::run() {
     }
     model_.graph.outputs.push_back(made->name);
   }
+  drop_unread_nodes();
   read_metadata();
   std::string remarks;
   for (const std::string& text : remarks_) remarks += (remarks.empty() ? "" : " ") + text;

@@ -135,6 +135,7 @@ class Importer {
   void read_metadata();
   void mark_needed();
   void drop_unread_inputs();
+  void drop_unread_nodes();
   void import_node(const NodeProto& node);
   void check_inputs(const NodeProto& node, const std::set<std::string>& later) const;
   void refuse_missing() const;

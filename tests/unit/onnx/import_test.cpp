@@ -2,6 +2,7 @@
 #include "bitwright/onnx/import.h"
 
 #include "bitwright/core/file.h"
+#include "bitwright/onnx/import_rules.h"
 #include "bitwright/onnx/tensor_bytes.h"
 #include "bitwright/onnx/wire.h"
 #include "tests/support/expect_error.h"
@@ -181,6 +182,21 @@ TEST(OnnxImport, DropsInputsThatNobodyReads) {
   EXPECT_EQ(imported.remarks, (std::vector<std::string>{"input \"unread\" was read by no node; it is gone."}));
 }
 
+TEST(OnnxImport, EveryRuleTakesOrRefusesAnyNumberOfInputs) {
+  for (const onnx::ImportEntry& entry : onnx::import_entries()) {
+    for (std::size_t count = 0; count <= 4; ++count) {
+      for (const std::int64_t opset : {1, 6, 9, 13, 21}) {
+        SCOPED_TRACE(fmt::format("{} with {} inputs, opset {}", entry.onnx, count, opset));
+        onnx::ModelProto proto =
+            onnx_graph(opset, {0, 2, 4, 4}, {onnx_node(std::string(entry.onnx), std::vector<std::string>(count, "x"), {"y"})});
+        proto.graph.nodes[0].name.clear();
+        const auto error = error_of([&] { (void)import_proto(proto); });
+        EXPECT_TRUE(!error || error->code() == ErrorCode::unsupported || error->code() == ErrorCode::invalid_input) << error->message();
+      }
+    }
+  }
+}
+
 TEST(OnnxImport, SplitIsSlices) {
   onnx::ModelProto proto =
       onnx_graph(13, {0, 6}, {onnx_node("Split", {"x", "sizes"}, {"a", "b"}, {int_attribute("axis", 1)}), onnx_node("Relu", {"b"}, {"y"})},
@@ -189,6 +205,7 @@ TEST(OnnxImport, SplitIsSlices) {
   const auto slice = std::ranges::find(model.graph.nodes, Op::Slice, &Node::op);
   ASSERT_NE(slice, model.graph.nodes.end());
   EXPECT_EQ(infer_shapes(model.graph, {}, 1).at("b"), (Shape{1, 4}));
+  EXPECT_EQ(std::ranges::count(model.graph.nodes, Op::Slice, &Node::op), 1) << "a part that no node reads is left out";
   proto.graph.initializers = {onnx_ints("sizes", {2, 3})};
   EXPECT_THAT(refusal(proto), HasSubstr("sum up to 6"));
 }
