@@ -26,12 +26,14 @@ inline double clock_hz() {
     for (int attempt = 0; attempt < 200; ++attempt) {
       const double begin = seconds_now();
       std::uint64_t sum = 0;
+      std::uint64_t step = 1;
+      asm volatile("" : "+r"(step));  // a constant step would be added while renaming, several a cycle
 #pragma GCC unroll 20
       for (std::int64_t i = 0; i < kSteps; ++i) {
 #if defined(__x86_64__)
-        asm volatile("add $1, %0" : "+r"(sum));
+        asm volatile("add %1, %0" : "+r"(sum) : "r"(step));
 #else
-        asm volatile("add %0, %0, #1" : "+r"(sum));
+        asm volatile("add %0, %0, %1" : "+r"(sum) : "r"(step));
 #endif
       }
       best = std::min(best, seconds_now() - begin);

@@ -15,6 +15,11 @@ std::int64_t bucket_count(const Parameters& parameters) {
   }
 }
 
+std::int64_t bucket_size_of(const NumberFormat& format) {
+  const auto* codebook = format.get_if<Codebook>();
+  return codebook != nullptr ? *codebook->bucket_size : *format.get_if<Uniform>()->bucket_size;
+}
+
 // Levels before they are scaled, as the formats' decode computes them.
 std::vector<float> unscaled_levels(const QuantizedTensor& tensor) {
   if (const auto* codebook = std::get_if<Codebook::Parameters>(&tensor.parameters())) return codebook->points;
@@ -35,9 +40,6 @@ void add_buckets(const QuantizedTensor& tensor, CodeTable& table) {
         }
       },
       tensor.parameters());
-  const auto* codebook = tensor.format().get_if<Codebook>();
-  const auto* uniform = tensor.format().get_if<Uniform>();
-  table.bucket_size = codebook != nullptr ? *codebook->bucket_size : *uniform->bucket_size;
 }
 
 }  // namespace
@@ -46,6 +48,7 @@ CodeTable code_table(const QuantizedTensor& tensor, std::int64_t max_levels) {
   CodeTable table;
   table.levels = tensor.format().code_count();
   table.buckets = std::visit([](const auto& parameters) { return bucket_count(parameters); }, tensor.parameters());
+  if (table.buckets > 1) table.bucket_size = bucket_size_of(tensor.format());
   if (table.levels > max_levels) return table;
   if (table.buckets > 1) {
     table.values = unscaled_levels(tensor);

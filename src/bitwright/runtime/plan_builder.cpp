@@ -24,7 +24,8 @@ bool multiplies_narrow(const Model& model, const ShapeMap& shapes, const Node& n
   if (weight == model.weights.end()) return false;
   if (node.op == Op::Conv) return true;
   const std::int64_t depth = weight_shape(weight->second)[node.op == Op::Gemm ? 1 : 0];
-  return depth > 0 && !has_packed_kernel(weight->second, shapes.find(node.inputs[0])->second.element_count() / depth);
+  const MatrixOrder order = node.op == Op::Gemm ? MatrixOrder::by_output : MatrixOrder::by_input;
+  return depth > 0 && !has_packed_kernel(weight->second, order, shapes.find(node.inputs[0])->second.element_count() / depth);
 }
 
 }  // namespace

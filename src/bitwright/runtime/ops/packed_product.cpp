@@ -34,24 +34,26 @@ void finish_rows(const Epilogue& epilogue, std::int64_t batch, std::int64_t outp
   }
 }
 
+GemvPackedChoice select_kernel(const Shape& shape, const CodeTable& table, MatrixOrder order, std::int64_t rows) {
+  GemvPackedQuery query{.batch = rows, .levels = table.levels};
+  if (table.buckets > 1) {
+    if (order == MatrixOrder::by_input) {
+      return {
+          .refusals = {fmt::format("gemv_packed: the matrix is stored by inputs and has {} buckets, this kernel needs 1", table.buckets)}};
+    }
+    query.inputs = shape[1];
+    query.segment = gemv_packed_segment(shape[0], shape[1], table.bucket_size);
+  }
+  return select_gemv_packed(query, active_isa());
+}
+
 }  // namespace
 
 PackedChoice choose_packed(const Weight& weight, MatrixOrder order, std::int64_t rows) {
   const auto* quantized = std::get_if<QuantizedTensor>(&weight);
   if (quantized == nullptr) return {.table = {}, .refusals = {"gemv_packed: the weight is float32, this kernel needs codes"}};
   CodeTable table = code_table(*quantized, kGemvPackedMaxLevels);
-  const Shape& shape = quantized->shape();
-  GemvPackedQuery query{.batch = rows, .levels = table.levels};
-  if (table.buckets > 1) {
-    if (order == MatrixOrder::by_input) {
-      return {
-          .table = {},
-          .refusals = {fmt::format("gemv_packed: the matrix is stored by inputs and has {} buckets, this kernel needs 1", table.buckets)}};
-    }
-    query.inputs = shape[1];
-    query.segment = gemv_packed_segment(shape[0], shape[1], table.bucket_size);
-  }
-  GemvPackedChoice choice = select_gemv_packed(query, active_isa());
+  GemvPackedChoice choice = select_kernel(quantized->shape(), table, order, rows);
   if (choice.kernel == nullptr) return {.table = {}, .refusals = std::move(choice.refusals)};
   return {.table = std::move(table), .kernel = choice.kernel, .order = order, .refusals = std::move(choice.refusals)};
 }
@@ -71,11 +73,10 @@ GemvPackedWeights pack_weights(const PackedChoice& choice, std::int64_t outputs,
   return GemvPackedWeights(codes, outputs, inputs, table.values);
 }
 
-bool has_packed_kernel(const Weight& weight, std::int64_t rows) {
+bool has_packed_kernel(const Weight& weight, MatrixOrder order, std::int64_t rows) {
   const auto* quantized = std::get_if<QuantizedTensor>(&weight);
   if (quantized == nullptr) return false;
-  const CodeTable table = code_table(*quantized, 0);
-  return select_gemv_packed({.batch = rows, .levels = table.levels, .tables = table.buckets}, active_isa()).kernel != nullptr;
+  return select_kernel(quantized->shape(), code_table(*quantized, 0), order, rows).kernel != nullptr;
 }
 
 void add_packed_product(PlanBuilder& builder, const Node& node, const PackedChoice& choice, const PackedProduct& product,

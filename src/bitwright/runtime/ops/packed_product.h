@@ -31,7 +31,7 @@ struct PackedChoice {
 [[nodiscard]] GemvPackedWeights pack_weights(const PackedChoice& choice, std::int64_t outputs, std::int64_t inputs);
 
 /// The same question alone, without making the table.
-[[nodiscard]] bool has_packed_kernel(const Weight& weight, std::int64_t rows);
+[[nodiscard]] bool has_packed_kernel(const Weight& weight, MatrixOrder order, std::int64_t rows);
 
 /// A matrix of `rows` x `inputs` times packed weights of `outputs` x `inputs`.
 struct PackedProduct {
