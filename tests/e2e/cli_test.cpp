@@ -217,8 +217,8 @@ TEST_F(CliTest, CalibratesAndRunsInEightBits) {
   const json document = run_json({"calibrate", net(), "--data", "synthetic:10:64:32:1", "--images", "40", "--rule", "minmax", "-o", out});
   EXPECT_EQ(document.at("model"), out);
   EXPECT_EQ(document.at("images"), 40);
-  ASSERT_TRUE(document.at("scales").contains("input"));
-  EXPECT_GT(document.at("scales").at("input").get<double>(), 0.0);
+  ASSERT_TRUE(document.at("scales").contains("image"));
+  EXPECT_GT(document.at("scales").at("image").get<double>(), 0.0);
   EXPECT_EQ(run_json({"inspect", out}).at("scales"), document.at("scales"));
   EXPECT_TRUE(run_json({"inspect", net()}).at("scales").empty());
   for (const std::string type : {"float32", "bfloat16", "int8"}) {

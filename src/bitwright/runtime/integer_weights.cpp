@@ -138,7 +138,7 @@ LevelIntegers integers_of(std::span<const float> levels) {
 // Levels of a format whose elements all share one table; nothing when no small integers come as near as 8 bits per output do.
 std::optional<IntegerWeights> from_levels(const QuantizedTensor& tensor, std::int64_t outputs) {
   const CodeTable table = code_table(tensor, kMaxLevels);
-  if (table.values.empty()) return std::nullopt;
+  if (table.buckets > 1 || table.values.empty()) return std::nullopt;
   std::vector<bool> occurs(table.values.size());
   for (const std::int32_t code : table.codes) occurs[at(code)] = true;
   std::vector<float> levels = table.values;
