@@ -2,6 +2,7 @@
 // One image through LeNet-5, float against packed, run in turn so that both see the same machine; whole batches; and every network of the
 // zoo in every activation mode, with its share of this machine's measured peak.
 #include "bench/machine_peaks.h"
+#include "bench/median.h"
 #include "bitwright/core/rng.h"
 #include "bitwright/model/zoo.h"
 #include "bitwright/runtime/calibration.h"
@@ -37,11 +38,6 @@ double seconds_of(Session& session, std::span<const float> input, std::span<floa
   const auto start = std::chrono::steady_clock::now();
   session.run(input, output);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
 }
 
 // Iteration time is the packed model's; counters: medians of both and their ratio.

@@ -4,6 +4,7 @@
 //   Fed        ResNet-18 trains on one core (batch 32, bfloat16 where the CPU has it), one worker prepares on another:
 //              train_per_second on images that are there already, fed_per_second on those of the loader, waiting_percent of the time
 //              of fed steps spent in Loader::next
+#include "bench/median.h"
 #include "bitwright/core/rng.h"
 #include "bitwright/data/dataset.h"
 #include "bitwright/data/loader.h"
@@ -79,11 +80,6 @@ void BM_Loader(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kBatch);
 }
 BENCHMARK(BM_Loader)->Name("Loader")->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
-
-double median(std::vector<double> values) {
-  std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2));
-  return values[values.size() / 2];
-}
 
 void BM_Fed(benchmark::State& state) {
   at::set_num_threads(1);

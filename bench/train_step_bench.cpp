@@ -5,6 +5,7 @@
 // The bars: a ratio of 1.05 for every weight-only method on ResNet-20 (batch 128, bfloat16) and for INQ on LeNet-5 (batch 64) with half of
 // the weights frozen; 3 for a step in exact fixed point against one in float32 on the paper's CIFAR-10 network (batch 128): every product
 // is then made of integers, and every value rounded.
+#include "bench/median.h"
 #include "bitwright/core/cpu.h"
 #include "bitwright/core/rng.h"
 #include "bitwright/model/zoo.h"
@@ -64,11 +65,6 @@ class Job {
 
 constexpr int kWarmUpSteps = 5;
 
-double median(std::vector<double> values) {
-  std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2));
-  return values[values.size() / 2];
-}
-
 void overhead(benchmark::State& state, const MethodRecipe& method, const std::string& zoo_name, Precision precision, std::int64_t batch) {
   at::set_num_threads(cpu_count());
   const Model model = build_zoo_model(zoo_name, 1);
@@ -119,9 +115,10 @@ void register_benchmarks() {
       const std::string method(entry.name);
       const std::string precision = column.precision == Precision::float32 ? "float32" : "bfloat16";
       const std::string name = "Overhead/" + method + "/" + column.network + "/" + precision + "/" + std::to_string(column.batch);
-      benchmark::RegisterBenchmark(
-          name.c_str(),
-          [method, column](benchmark::State& state) { overhead(state, {method, {}}, column.network, column.precision, column.batch); })
+      benchmark::RegisterBenchmark(name.c_str(),
+                                   [method, column](benchmark::State& state) {
+                                     overhead(state, {method, {}}, column.network, column.precision, column.batch);
+                                   })
           ->UseManualTime()
           ->Iterations(column.iterations)
           ->Unit(benchmark::kMillisecond);

@@ -3,7 +3,7 @@
 // is the second time anyone opens it.
 //   load_bench FILE.bw|NETWORK:FORMAT [--activations TYPE] [--samples N] [--json FILE]
 // NETWORK:FORMAT, e.g. resnet18:pow2:5, makes the file first. Printed: medians over the processes.
-#include "bench/peers/measure.h"
+#include "bench/median.h"
 #include "bench/peers/report.h"
 #include "bitwright/core/cpu.h"
 #include "bitwright/core/error.h"

@@ -2,6 +2,7 @@
 // Our sessions beside ONNX Runtime (float32, and 8-bit integers in its QDQ form) and LibTorch: the same networks, the same images, the same
 // number of threads, in turn. See docs/performance.md; options: options.h.
 #include "bench/machine_peaks.h"
+#include "bench/median.h"
 #include "bench/peers/contender.h"
 #include "bench/peers/measure.h"
 #include "bench/peers/options.h"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/peers/measure.h"
 
+#include "bench/median.h"
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -12,12 +14,6 @@ constexpr double kTurnSeconds = 2e-3;
 constexpr double kMostRepeats = 50.0;
 
 }  // namespace
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
-}
 
 std::vector<Timing> measure_in_turn(std::span<const std::unique_ptr<Contender>> contenders, int samples) {
   std::vector<int> repeats;

@@ -18,9 +18,6 @@ struct Timing {
   int samples = 0;
 };
 
-/// Middle of the values, or the mean of the two in the middle. Requires: at least one.
-[[nodiscard]] double median(std::vector<double> values);
-
 /// Lets the contenders take turns, so that a drift of the machine's speed meets all alike; the order is reversed after every round. A turn
 /// holds as many runs as fit in two milliseconds, at least one and at most 50.
 [[nodiscard]] std::vector<Timing> measure_in_turn(std::span<const std::unique_ptr<Contender>> contenders, int samples);

@@ -81,12 +81,18 @@ struct ModelWriter {
   }
 };
 
+/// A model without nodes, on images of 2 x 4 x 4.
+inline Model model_on_small_images(std::string name) {
+  Model model;
+  model.graph.name = std::move(name);
+  model.graph.inputs = {{.name = "input", .shape = Shape{Shape::kDynamic, 2, 4, 4}}};
+  return model;
+}
+
 /// A graph with every operator that file version 1 was first written with, on images of 2 x 4 x 4.
 inline Model every_operator_model() {
   using Ints = std::vector<std::int64_t>;
-  Model model;
-  model.graph.name = "every-operator";
-  model.graph.inputs = {{.name = "input", .shape = Shape{Shape::kDynamic, 2, 4, 4}}};
+  Model model = model_on_small_images("every-operator");
   const ModelWriter to{model};
   to.add("conv", Op::Conv,
          {"input", to.weight("conv.weight", Shape{4, 1, 3, 3}, -1.0F, 0.125F), to.weight("conv.bias", Shape{4}, 0.5F, 0.25F)},
@@ -120,9 +126,7 @@ inline Model every_operator_model() {
 /// A graph with every operator that came later, on images of 2 x 4 x 4.
 inline Model every_newer_operator_model() {
   using Ints = std::vector<std::int64_t>;
-  Model model;
-  model.graph.name = "newer-operators";
-  model.graph.inputs = {{.name = "input", .shape = Shape{Shape::kDynamic, 2, 4, 4}}};
+  Model model = model_on_small_images("newer-operators");
   const ModelWriter to{model};
   to.add("leaky", Op::LeakyRelu, {"input"}, {{"alpha", 0.25F}});
   to.add("elu", Op::Elu, {"input"}, {{"alpha", 0.5F}});
