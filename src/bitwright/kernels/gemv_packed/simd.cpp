@@ -67,7 +67,15 @@ HWY_INLINE VF Lookup(const float* table, VU codes) {
 }
 #endif
 
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+// Unrolled where a lookup is an instruction or two; under a sanitizer, whose checks multiply the code, never.
+#undef BITWRIGHT_UNROLL_PLACES
+#if (HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2) && !defined(BITWRIGHT_SANITIZED)
+#define BITWRIGHT_UNROLL_PLACES 1
+#else
+#define BITWRIGHT_UNROLL_PLACES 0
+#endif
+
+#if BITWRIGHT_UNROLL_PLACES
 template <typename Step, std::size_t... kPlaces>
 HWY_INLINE void ForEach(const Step& step, std::index_sequence<kPlaces...>) {
   (step(std::integral_constant<int, static_cast<int>(kPlaces)>(), std::integral_constant<int, kPlaces % 2>()), ...);
@@ -89,7 +97,7 @@ HWY_INLINE VU Code(const std::uint32_t* words, std::integral_constant<int, kPlac
   return hn::Or(hn::ShiftRight<kOffset>(low), hn::ShiftLeft<32 - kOffset>(hn::Load(d, words + 16 * (kWord + 1))));
 }
 #else
-// The same in a loop: lookups from memory are what takes the time, and unrolled they would be megabytes of code.
+// In a loop: where lookups come from memory they take the time, and unrolled they would be megabytes of code.
 template <typename Step>
 HWY_INLINE void ForEachPlace(const Step& step) {
   for (int place = 0; place < static_cast<int>(kGroup); place += 2) {
