@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/peers/report.h"
 
+#include "bench/median.h"
 #include "bench/peers/measure.h"
 #include "bitwright/core/error.h"
 #include "bitwright/core/file.h"
