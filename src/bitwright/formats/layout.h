@@ -28,6 +28,13 @@ void pack_codes(CodeLayout layout, int code_bits, std::span<const std::int32_t> 
 /// Requires: src.size() == packed_code_bytes(…).
 void unpack_codes(CodeLayout layout, int code_bits, std::span<const std::byte> src, std::span<std::int32_t> codes) noexcept;
 
+/// Whether every code of the layout is one of 0 .. 255.
+[[nodiscard]] constexpr bool fits_bytes(CodeLayout layout, int code_bits) noexcept {
+  return layout == CodeLayout::base3 || (layout == CodeLayout::unsigned_bits && code_bits <= 8);
+}
+/// The same in a quarter of the memory. Requires: fits_bytes(layout, code_bits).
+void unpack_codes(CodeLayout layout, int code_bits, std::span<const std::byte> src, std::span<std::uint8_t> codes) noexcept;
+
 /// Position of the first byte that `pack_codes` could not have written: padding that is not zero, or a base-3 byte above 242.
 /// Requires: src.size() == packed_code_bytes(layout, code_bits, count).
 [[nodiscard]] std::optional<std::int64_t> first_damaged_byte(CodeLayout layout, int code_bits, std::span<const std::byte> src,

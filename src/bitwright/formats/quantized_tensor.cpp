@@ -44,30 +44,31 @@ void check_parameters(ErrorCode code, std::string_view where, const NumberFormat
 constexpr std::int64_t kBlock = 40 * 100;
 
 /// Calls `visit(first, block)` for all packed codes, block by block.
-template <typename Visit>
+template <typename Code, typename Visit>
 void for_each_block(CodeLayout layout, int code_bits, std::span<const std::byte> packed, std::int64_t count, Visit&& visit) {
-  std::array<std::int32_t, kBlock> codes;
+  std::array<Code, kBlock> codes;
   for (std::int64_t first = 0; first < count; first += kBlock) {
     const std::int64_t size = std::min(kBlock, count - first);
-    const std::span<std::int32_t> block(codes.data(), static_cast<std::size_t>(size));
+    const std::span<Code> block(codes.data(), static_cast<std::size_t>(size));
     unpack_codes(layout, code_bits,
                  packed.subspan(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, first)),
                                 static_cast<std::size_t>(packed_code_bytes(layout, code_bits, size))),
                  block);
-    visit(first, std::span<const std::int32_t>(block));
+    visit(first, std::span<const Code>(block));
   }
 }
 
 /// `first`: index of the first of these codes in the tensor.
+template <typename Code>
 void check_codes(ErrorCode code, std::string_view where, const NumberFormat& format, const FormatParameters& parameters,
-                 std::span<const std::int32_t> codes, std::int64_t first, std::string_view advice) {
+                 std::span<const Code> codes, std::int64_t first, std::string_view advice) {
   const CodeRange range =
       visit_with_parameters(format, parameters, [](const auto& chosen, const auto& own) { return chosen.code_range(own); });
-  const auto is_wrong = [range](std::int32_t found) { return found < range.first || found > range.last; };
+  const auto is_wrong = [range](Code found) { return found < range.first || found > range.last; };
   // The lowest and the highest are found without branches, in vectors; the first wrong one only where there is one.
-  std::int32_t lowest = std::numeric_limits<std::int32_t>::max();
-  std::int32_t highest = std::numeric_limits<std::int32_t>::min();
-  for (const std::int32_t found : codes) {
+  Code lowest = std::numeric_limits<Code>::max();
+  Code highest = std::numeric_limits<Code>::min();
+  for (const Code found : codes) {
     lowest = std::min(lowest, found);
     highest = std::max(highest, found);
   }
@@ -91,7 +92,8 @@ bool has_buckets(const NumberFormat& format) {
 
 /// Packed, unpacked, or both: what is not there is made when it is wanted.
 struct QuantizedTensor::Codes {
-  std::vector<std::byte> packed;  ///< empty for a tensor that was made from codes
+  std::span<const std::byte> packed;  ///< empty for a tensor that was made from codes
+  std::shared_ptr<const void> owner;  ///< keeps the packed bytes
   std::unique_ptr<std::int32_t[]> unpacked;
   std::vector<std::int32_t> given;  ///< what a tensor was made from
   std::once_flag unpack_once;
@@ -107,7 +109,7 @@ QuantizedTensor::QuantizedTensor(NumberFormat format, Shape shape, std::vector<s
   }
   const std::string where = fmt::format("{} tensor {}", format_.spec(), shape_.to_string());
   check_parameters(ErrorCode::invalid_input, where, format_, parameters_, element_count, kAdvice);
-  check_codes(ErrorCode::invalid_input, where, format_, parameters_, codes, 0, kAdvice);
+  check_codes(ErrorCode::invalid_input, where, format_, parameters_, std::span<const std::int32_t>(codes), 0, kAdvice);
   codes_ = std::make_shared<Codes>();
   codes_->given = std::move(codes);
 }
@@ -119,7 +121,7 @@ bool operator==(const QuantizedTensor& a, const QuantizedTensor& b) {
   if (a.format_ != b.format_ || a.shape_ != b.shape_ || a.parameters_ != b.parameters_) return false;
   if (a.codes_ == b.codes_) return true;
   // One layout has one packed form.
-  if (!a.codes_->packed.empty() && !b.codes_->packed.empty()) return a.codes_->packed == b.codes_->packed;
+  if (!a.codes_->packed.empty() && !b.codes_->packed.empty()) return std::ranges::equal(a.codes_->packed, b.codes_->packed);
   return std::ranges::equal(a.codes(), b.codes());
 }
 
@@ -134,23 +136,25 @@ std::span<const std::int32_t> QuantizedTensor::codes() const {
   return {kept.unpacked.get(), count};
 }
 
-void QuantizedTensor::copy_codes(std::int64_t first, std::span<std::int32_t> dst) const {
+template <typename Code>
+void QuantizedTensor::copy(std::int64_t first, std::span<Code> dst) const {
   BITWRIGHT_ASSERT(first >= 0 && first + std::ssize(dst) <= shape_.element_count());
   const Codes& kept = *codes_;
   if (kept.packed.empty()) {
-    std::ranges::copy(std::span(kept.given).subspan(static_cast<std::size_t>(first), dst.size()), dst.begin());
+    std::ranges::transform(std::span(kept.given).subspan(static_cast<std::size_t>(first), dst.size()), dst.begin(),
+                           [](std::int32_t code) { return static_cast<Code>(code); });
     return;
   }
   const CodeLayout layout = format_.code_layout();
   const int code_bits = format_.code_bits();
   // From where codes begin with a byte; at most 39 of them are not wanted.
   constexpr std::int64_t kWholeBytes = 40;
-  std::array<std::int32_t, kWholeBytes> edge;
+  std::array<Code, kWholeBytes> edge;
   while (!dst.empty() && first % kWholeBytes != 0) {
     const std::int64_t begin = first / kWholeBytes * kWholeBytes;
     const std::int64_t size = std::min(kWholeBytes, shape_.element_count() - begin);
     const std::span<const std::byte> from =
-        std::span(kept.packed).subspan(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, begin)));
+        kept.packed.subspan(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, begin)));
     unpack_codes(layout, code_bits, from.first(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, size))),
                  std::span(edge).first(static_cast<std::size_t>(size)));
     const auto wanted = static_cast<std::size_t>(std::min(std::ssize(dst), begin + size - first));
@@ -160,8 +164,15 @@ void QuantizedTensor::copy_codes(std::int64_t first, std::span<std::int32_t> dst
   }
   if (dst.empty()) return;
   const std::span<const std::byte> from =
-      std::span(kept.packed).subspan(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, first)));
+      kept.packed.subspan(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, first)));
   unpack_codes(layout, code_bits, from.first(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, std::ssize(dst)))), dst);
+}
+
+void QuantizedTensor::copy_codes(std::int64_t first, std::span<std::int32_t> dst) const { copy(first, dst); }
+
+void QuantizedTensor::copy_codes(std::int64_t first, std::span<std::uint8_t> dst) const {
+  BITWRIGHT_ASSERT(fits_bytes(format_.code_layout(), format_.code_bits()));
+  copy(first, dst);
 }
 
 std::vector<float> QuantizedTensor::dequantize() const {
@@ -177,7 +188,7 @@ void QuantizedTensor::dequantize_into(std::span<float> dst) const {
       chosen.decode(own, codes(), dst);
       return;
     }
-    for_each_block(format_.code_layout(), format_.code_bits(), codes_->packed, shape_.element_count(),
+    for_each_block<std::int32_t>(format_.code_layout(), format_.code_bits(), codes_->packed, shape_.element_count(),
                    [&](std::int64_t first, std::span<const std::int32_t> block) {
                      chosen.decode(own, block, dst.subspan(static_cast<std::size_t>(first), block.size()));
                    });
@@ -208,7 +219,7 @@ std::optional<std::int64_t> QuantizedTensor::first_not_finite() const {
 }
 
 std::vector<std::byte> QuantizedTensor::packed_codes() const {
-  if (!codes_->packed.empty()) return codes_->packed;
+  if (!codes_->packed.empty()) return {codes_->packed.begin(), codes_->packed.end()};
   std::vector<std::byte> bytes(static_cast<std::size_t>(code_size_bits() / 8));
   pack_codes(format_.code_layout(), format_.code_bits(), codes(), bytes);
   return bytes;
@@ -221,7 +232,8 @@ std::vector<std::byte> QuantizedTensor::packed_parameters() const {
 }
 
 QuantizedTensor QuantizedTensor::unpack(const NumberFormat& format, const Shape& shape, std::span<const std::byte> packed_codes,
-                                        std::span<const std::byte> packed_parameters, const std::string& source) {
+                                        std::span<const std::byte> packed_parameters, const std::string& source,
+                                        std::shared_ptr<const void> owner) {
   constexpr std::string_view kAdvice = "the file is damaged, get it again";
   const std::int64_t element_count = shape.element_count();
   const CodeLayout layout = format.code_layout();
@@ -248,11 +260,22 @@ QuantizedTensor QuantizedTensor::unpack(const NumberFormat& format, const Shape&
   FormatParameters parameters =
       std::visit([&](const auto& chosen) -> FormatParameters { return chosen.read_parameters(reader, element_count); }, format.variant());
   check_parameters(ErrorCode::corrupt_file, source, format, parameters, element_count, kAdvice);
-  for_each_block(layout, code_bits, packed_codes, element_count, [&](std::int64_t first, std::span<const std::int32_t> block) {
+  const auto check = [&]<typename Code>(std::int64_t first, std::span<const Code> block) {
     check_codes(ErrorCode::corrupt_file, source, format, parameters, block, first, kAdvice);
-  });
+  };
+  if (fits_bytes(layout, code_bits)) {
+    for_each_block<std::uint8_t>(layout, code_bits, packed_codes, element_count, check);
+  } else {
+    for_each_block<std::int32_t>(layout, code_bits, packed_codes, element_count, check);
+  }
   auto codes = std::make_shared<Codes>();
-  codes->packed.assign(packed_codes.begin(), packed_codes.end());
+  if (owner == nullptr) {
+    const auto copy = std::make_shared<const std::vector<std::byte>>(packed_codes.begin(), packed_codes.end());
+    packed_codes = *copy;
+    owner = copy;
+  }
+  codes->packed = packed_codes;
+  codes->owner = std::move(owner);
   return {format, shape, std::move(parameters), std::move(codes)};
 }
 

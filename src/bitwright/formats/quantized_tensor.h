@@ -31,6 +31,8 @@ class QuantizedTensor {
   [[nodiscard]] std::span<const std::int32_t> codes() const;
   /// The codes `first` .. `first + dst.size() - 1`. Requires: they exist.
   void copy_codes(std::int64_t first, std::span<std::int32_t> dst) const;
+  /// The same in a quarter of the memory. Requires: fits_bytes(code_layout, code_bits) of the format.
+  void copy_codes(std::int64_t first, std::span<std::uint8_t> dst) const;
   [[nodiscard]] const FormatParameters& parameters() const noexcept { return parameters_; }
 
   /// Values of all codes, row-major. Exactness: the format's own formula in float32, no other rounding.
@@ -45,9 +47,11 @@ class QuantizedTensor {
   [[nodiscard]] std::vector<std::byte> packed_codes() const;
   [[nodiscard]] std::vector<std::byte> packed_parameters() const;
   /// Rebuilds a tensor from what the two functions above wrote.
+  /// The codes are copied, or, where `owner` says who keeps their bytes, left where they are.
   /// Throws: `Error(corrupt_file)` naming `source`: wrong length, a code outside the format, padding bits not zero, parameters not finite.
   [[nodiscard]] static QuantizedTensor unpack(const NumberFormat& format, const Shape& shape, std::span<const std::byte> packed_codes,
-                                              std::span<const std::byte> packed_parameters, const std::string& source);
+                                              std::span<const std::byte> packed_parameters, const std::string& source,
+                                              std::shared_ptr<const void> owner = nullptr);
 
   /// Storage in bits: packed codes / parameters, padding to whole bytes included.
   [[nodiscard]] std::int64_t code_size_bits() const;
@@ -59,6 +63,9 @@ class QuantizedTensor {
   struct Codes;
   /// Of codes and parameters that were found to be those of the format.
   QuantizedTensor(NumberFormat format, Shape shape, FormatParameters parameters, std::shared_ptr<Codes> codes);
+
+  template <typename Code>
+  void copy(std::int64_t first, std::span<Code> dst) const;
 
   NumberFormat format_;
   Shape shape_;

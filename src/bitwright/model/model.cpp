@@ -127,6 +127,14 @@ std::vector<float> weight_values(const Weight& weight) {
   return std::get<QuantizedTensor>(weight).dequantize();
 }
 
+void copy_weight_values(const Weight& weight, std::span<float> dst) {
+  if (const auto* tensor = std::get_if<FloatTensor>(&weight)) {
+    std::ranges::copy(tensor->values, dst.begin());
+  } else {
+    std::get<QuantizedTensor>(weight).dequantize_into(dst);
+  }
+}
+
 ShapeMap weight_shapes(const Model& model) {
   ShapeMap shapes;
   for (const auto& [name, weight] : model.weights) shapes.emplace(name, weight_shape(weight));

@@ -24,6 +24,8 @@ using Weight = std::variant<FloatTensor, QuantizedTensor>;
 [[nodiscard]] const Shape& weight_shape(const Weight& weight) noexcept;
 /// Float values of a weight, dequantized where it holds codes.
 [[nodiscard]] std::vector<float> weight_values(const Weight& weight);
+/// The same into memory that is there. Requires: dst.size() == weight_shape(weight).element_count().
+void copy_weight_values(const Weight& weight, std::span<float> dst);
 
 /// How pixels become the network's input: value = (pixel / 255 - mean[c]) / std[c].
 struct InputTransform {

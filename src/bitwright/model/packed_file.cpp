@@ -162,9 +162,15 @@ class TensorsChecksum {
 std::map<std::string, Weight, std::less<>> read_tensors(SectionReader& reader, const std::vector<WeightEntry>& entries,
                                                         TensorsChecksum& checksum) {
   std::map<std::string, Weight, std::less<>> weights;
+  std::uint64_t code_bytes = 0;
+  for (const WeightEntry& entry : entries) {
+    if (entry.kind != 0) code_bytes += entry.code_bytes;
+  }
+  // What is announced beyond the section's end is not there.
+  KeptCodes kept_codes(std::min<std::uint64_t>(code_bytes, reader.remaining()));
   for (const WeightEntry& entry : entries) {
     checksum.advance(reader.position() + entry.parameter_bytes + entry.code_bytes);  // below 2^64: each is at most 2^62
-    weights.emplace(entry.name, get_tensor(reader, entry));
+    weights.emplace(entry.name, get_tensor(reader, entry, kept_codes));
   }
   return weights;
 }

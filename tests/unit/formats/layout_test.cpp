@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 namespace bitwright {
@@ -73,6 +74,28 @@ TEST(Layout, SizesOfThePages) {
   EXPECT_EQ(two_bits, 66816);
   EXPECT_EQ(packed_code_bytes(CodeLayout::unsigned_bits, 3, 0), 0);
   EXPECT_EQ(packed_code_bytes(CodeLayout::base3, 2, 0), 0);
+}
+
+TEST(Layout, BytesAreTheSameCodes) {
+  const auto compare = [](CodeLayout layout, int code_bits, int levels) {
+    for (std::size_t count = 0; count < 70; ++count) {
+      std::vector<std::int32_t> codes;
+      for (std::size_t i = 0; i < count; ++i) codes.push_back(static_cast<std::int32_t>((i * i + 7 * i + 3) % static_cast<std::size_t>(levels)));
+      std::vector<std::byte> bytes(static_cast<std::size_t>(packed_code_bytes(layout, code_bits, static_cast<std::int64_t>(count))));
+      pack_codes(layout, code_bits, codes, bytes);
+      std::vector<std::uint8_t> found(count);
+      unpack_codes(layout, code_bits, bytes, found);
+      EXPECT_TRUE(std::ranges::equal(found, codes)) << code_bits << " bits, " << count;
+    }
+  };
+  for (int bits = 1; bits <= 8; ++bits) {
+    EXPECT_TRUE(fits_bytes(CodeLayout::unsigned_bits, bits));
+    compare(CodeLayout::unsigned_bits, bits, 1 << bits);
+  }
+  EXPECT_TRUE(fits_bytes(CodeLayout::base3, 2));
+  compare(CodeLayout::base3, 2, 3);
+  EXPECT_FALSE(fits_bytes(CodeLayout::unsigned_bits, 9));
+  EXPECT_FALSE(fits_bytes(CodeLayout::signed_bits, 4));
 }
 
 TEST(Layout, PaddingThatIsNotZeroIsFound) {

@@ -157,6 +157,13 @@ TEST_P(FromFile, AnyPartOfTheCodesCanBeCopied) {
       std::ranges::fill(part, -1);
       made_.copy_codes(first, part);
       EXPECT_TRUE(std::equal(part.begin(), part.end(), codes_.begin() + first)) << first << ", " << count;
+      if (!fits_bytes(read_.format().code_layout(), read_.format().code_bits())) continue;
+      std::vector<std::uint8_t> bytes(part.size(), 99);
+      read_.copy_codes(first, bytes);
+      EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), codes_.begin() + first)) << first << ", " << count;
+      std::ranges::fill(bytes, std::uint8_t{99});
+      made_.copy_codes(first, bytes);
+      EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), codes_.begin() + first)) << first << ", " << count;
     }
   }
 }
@@ -170,6 +177,20 @@ TEST_P(FromFile, CopiesShareTheirCodes) {
 INSTANTIATE_TEST_SUITE_P(Formats, FromFile,
                          testing::Values("fixed<2,3>", "fixed<2,14>", "pow2:2", "pow2:3", "pow2:5", "pow2:8", "ternary", "ternary:2bit",
                                          "uniform:1", "uniform:6", "uniform:7/256", "uniform:12", "codebook:16", "codebook:5/100"));
+
+TEST(QuantizedTensor, BytesThatSomebodyKeepsAreNotCopied) {
+  const QuantizedTensor made = quantize(NumberFormat::parse("pow2:5"), Shape{40}, std::vector<float>(40, 0.5F));
+  auto kept = std::make_shared<const std::vector<std::byte>>(made.packed_codes());
+  const std::weak_ptr<const std::vector<std::byte>> watch = kept;
+  std::optional<QuantizedTensor> read =
+      QuantizedTensor::unpack(made.format(), made.shape(), *kept, made.packed_parameters(), "test", kept);
+  EXPECT_EQ(kept.use_count(), 2);
+  kept.reset();
+  EXPECT_FALSE(watch.expired()) << "the tensor keeps them";
+  EXPECT_EQ(*read, made);
+  read.reset();
+  EXPECT_TRUE(watch.expired());
+}
 
 TEST(QuantizedTensor, TheFirstWrongCodeIsFoundInAnyBlock) {
   for (const std::int64_t wrong : {std::int64_t{0}, std::int64_t{3999}, std::int64_t{4000}, kSomeBlocks - 1}) {

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "bitwright/core/huge_block.h"
 #include "bitwright/model/model.h"
 #include "bitwright/model/packed/wire.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,7 +44,25 @@ void put_weights(ByteWriter& writer, const Model& model, const StringTable& stri
 [[nodiscard]] std::vector<WeightEntry> get_weights(ByteReader& reader, const StringTable& strings);
 
 void put_tensor(ByteWriter& writer, const Weight& weight);
+
+/// Where the packed codes of a file's tensors are kept once the file is closed: side by side in huge pages, when they are many.
+class KeptCodes {
+ public:
+  /// For codes of `bytes` bytes in all. Requires: no more than the file has.
+  explicit KeptCodes(std::uint64_t bytes);
+  /// A copy of one tensor's codes, and who keeps it; without an owner `codes` itself, for the tensor to copy.
+  struct Kept {
+    std::span<const std::byte> codes;
+    std::shared_ptr<const void> owner;
+  };
+  [[nodiscard]] Kept keep(std::span<const std::byte> codes);
+
+ private:
+  std::shared_ptr<const HugeBlock> block_;  // null for few
+  std::size_t used_ = 0;
+};
+
 /// Reads what `entry` announces.
-[[nodiscard]] Weight get_tensor(ByteReader& reader, const WeightEntry& entry);
+[[nodiscard]] Weight get_tensor(ByteReader& reader, const WeightEntry& entry, KeptCodes& kept_codes);
 
 }  // namespace bitwright

@@ -111,12 +111,26 @@ void put_tensor(ByteWriter& writer, const Weight& weight) {
   }
 }
 
-Weight get_tensor(ByteReader& reader, const WeightEntry& entry) {
+KeptCodes::KeptCodes(std::uint64_t bytes) {
+  if (bytes >= static_cast<std::uint64_t>(HugeBlock::kPageBytes))
+    block_ = std::make_shared<const HugeBlock>(static_cast<std::int64_t>(bytes));
+}
+
+KeptCodes::Kept KeptCodes::keep(std::span<const std::byte> codes) {
+  if (block_ == nullptr || codes.size() > static_cast<std::size_t>(block_->bytes()) - used_) return {.codes = codes, .owner = nullptr};
+  std::byte* const begin = block_->begin() + used_;
+  std::ranges::copy(codes, begin);
+  used_ += codes.size();
+  return {.codes = {begin, codes.size()}, .owner = block_};
+}
+
+Weight get_tensor(ByteReader& reader, const WeightEntry& entry, KeptCodes& kept_codes) {
   if (entry.kind == kFloat32) return get_floats(reader, entry);
   const NumberFormat format = entry_format(reader, entry);
   const auto parameters = reader.bytes(entry.parameter_bytes);
-  const auto codes = reader.bytes(entry.code_bytes);
-  return QuantizedTensor::unpack(format, entry.shape, codes, parameters, reader.source() + ", weight \"" + entry.name + "\"");
+  const KeptCodes::Kept kept = kept_codes.keep(reader.bytes(entry.code_bytes));
+  return QuantizedTensor::unpack(format, entry.shape, kept.codes, parameters, reader.source() + ", weight \"" + entry.name + "\"",
+                                 kept.owner);
 }
 
 }  // namespace bitwright
