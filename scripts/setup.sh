@@ -14,7 +14,7 @@ kBuildPackages=(
   curl ca-certificates tar
 )
 kTestPackages=(libgtest-dev libgmock-dev librapidcheck-dev libsystemc-dev libbenchmark-dev clang-format
-  qemu-user  # the kernels on a processor without AVX, for tests/emulated
+  qemu-user g++-aarch64-linux-gnu  # the kernels on a processor without AVX and on AArch64, for tests/emulated
   libonnx-dev libonnx-testdata python3-onnx)  # onnx.proto, test cases and a maker of networks, for tests/interop
 
 # install_packages NAME…: installs what is missing; asks nothing.

@@ -22,11 +22,12 @@ void expect(bool holds, std::string_view kernel, const char* what, std::int64_t 
               static_cast<long long>(b));
 }
 
-std::vector<std::int32_t> random_codes(std::int64_t count, int levels) {
+template <typename Code = std::uint8_t>
+std::vector<Code> random_codes(std::int64_t count, int levels) {
   const Rng rng(1, "kernels_check");
-  std::vector<std::int32_t> codes;
+  std::vector<Code> codes;
   for (std::int64_t i = 0; i < count; ++i) {
-    codes.push_back(static_cast<std::int32_t>(rng.below(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(levels))));
+    codes.push_back(static_cast<Code>(rng.below(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(levels))));
   }
   return codes;
 }
@@ -123,11 +124,21 @@ void check_quantize(const QuantizeKernel& kernel) {
   (void)plain.codebook({to_wanted, 2.0F, 0.1F, midpoints});
   expect(found == wanted, kernel.name, "codebook", 0, 0);
   for (int bits = 1; bits <= 8; ++bits) {
-    const std::vector<std::int32_t> codes = random_codes(1001, 1 << bits);
+    const std::vector<std::int32_t> codes = random_codes<std::int32_t>(1001, 1 << bits);
     std::vector<std::byte> bytes(1002);
     kernel.pack({.code_bits = bits, .codes = codes.data(), .count = 1001, .bytes = bytes.data()});
     kernel.unpack({.code_bits = bits, .bytes = bytes.data(), .count = 1001, .codes = found.data()});
     expect(found == codes, kernel.name, "packing", bits, 0);
+  }
+  for (const int levels : {3, 31, 64, 256}) {
+    const std::vector<std::uint8_t> codes = random_codes(1001, levels);
+    std::array<std::int8_t, 256> table{};
+    for (int i = 0; i < 256; ++i) table[static_cast<std::size_t>(i)] = static_cast<std::int8_t>(37 * i + 5);
+    std::vector<std::int8_t> looked_up(codes.size());
+    std::vector<std::int8_t> expected(codes.size());
+    kernel.lookup({.codes = codes.data(), .count = 1001, .table = &table, .levels = levels, .dst = looked_up.data()});
+    plain.lookup({.codes = codes.data(), .count = 1001, .table = &table, .levels = levels, .dst = expected.data()});
+    expect(looked_up == expected, kernel.name, "lookup", levels, 0);
   }
 }
 

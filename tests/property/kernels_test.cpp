@@ -15,7 +15,7 @@ struct Problem {
   std::int64_t outputs = 0;
   std::int64_t inputs = 0;
   std::int64_t batch = 0;
-  std::vector<std::int32_t> codes;
+  std::vector<std::uint8_t> codes;
   std::vector<float> table;
   std::vector<float> x;
 };
@@ -31,8 +31,9 @@ Problem any_problem() {
                   .x = {}};
   const int levels = *rc::gen::inRange(1, kGemvPackedMaxLevels + 1);
   for (int i = 0; i < levels; ++i) problem.table.push_back(any_float());
-  problem.codes = *rc::gen::container<std::vector<std::int32_t>>(static_cast<std::size_t>(problem.outputs * problem.inputs),
-                                                                 rc::gen::inRange<std::int32_t>(0, levels));
+  const std::vector<int> codes = *rc::gen::container<std::vector<int>>(static_cast<std::size_t>(problem.outputs * problem.inputs),
+                                                                       rc::gen::inRange(0, levels));
+  for (const int code : codes) problem.codes.push_back(static_cast<std::uint8_t>(code));
   for (std::int64_t i = 0; i < problem.batch * problem.inputs; ++i) problem.x.push_back(any_float());
   return problem;
 }

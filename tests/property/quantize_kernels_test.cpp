@@ -241,6 +241,27 @@ TEST_P(EveryQuantizeKernel, PackingEqualsTheFilesAndComesBack) {
   }
 }
 
+TEST_P(EveryQuantizeKernel, LooksUpEveryCode) {
+  const Rng rng(7, "lookup");
+  for (const int levels : {1, 3, 16, 17, 31, 32, 33, 64, 65, 256}) {
+    std::array<std::int8_t, 256> table{};
+    for (int i = 0; i < 256; ++i) table[static_cast<std::size_t>(i)] = static_cast<std::int8_t>(37 * i + 5);
+    for (const std::int64_t count : {0, 1, 15, 16, 63, 64, 65, 1001}) {
+      std::vector<std::uint8_t> codes;
+      std::vector<std::int8_t> wanted;
+      for (std::int64_t i = 0; i < count; ++i) {
+        codes.push_back(static_cast<std::uint8_t>(rng.below(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(levels))));
+        wanted.push_back(table[codes.back()]);
+      }
+      std::vector<std::int8_t> found(codes.size() + 1, 99);
+      GetParam().lookup({.codes = codes.data(), .count = count, .table = &table, .levels = levels, .dst = found.data()});
+      EXPECT_EQ(found.back(), 99) << "written beyond the end";
+      found.pop_back();
+      EXPECT_EQ(found, wanted) << levels << " levels, " << count;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, EveryQuantizeKernel, ::testing::ValuesIn(quantize_kernels().begin(), quantize_kernels().end()),
                          [](const auto& param_info) { return std::string(isa_name(param_info.param.isa)); });
 

@@ -55,7 +55,12 @@ Isa parse_isa(std::string_view name) {
 }
 
 bool isa_available(Isa isa) noexcept {
-  const std::int64_t targets = hwy::SupportedTargets();
+  // Asked once: under a hypervisor each question to the processor costs microseconds, and Highway asks several.
+#if defined(HWY_COMPILE_ONLY_STATIC)
+  static constexpr std::int64_t targets = HWY_STATIC_TARGET;  // built for one processor: there is nothing to ask
+#else
+  static const std::int64_t targets = hwy::SupportedTargets();
+#endif
   switch (isa) {
     case Isa::scalar: return true;
     case Isa::neon: return (targets & HWY_NEON) != 0;

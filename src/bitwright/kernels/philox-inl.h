@@ -21,84 +21,103 @@ namespace hn = hwy::HWY_NAMESPACE;
 using U32 = hn::CappedTag<std::uint32_t, 16>;
 using U64 = hn::Repartition<std::uint64_t, U32>;
 using V32 = hn::Vec<U32>;
+using V64 = hn::Vec<U64>;
 
-// Vectors of blocks made at once, because each round waits for its products.
+// Vectors of blocks made at once, because each round waits for its products: as many as the registers hold.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr int kVectors = 4;
+#else
 constexpr int kVectors = 2;
+#endif
 
-struct Product {
-  V32 high;
-  V32 low;
+// A block has one lane of 64 bits, and each of its words the lower half of that lane; the upper half is what the multiplication leaves and
+// does not read. So a product needs no sorting of halves: its upper half is one shift away, its lower half is there.
+struct Blocks {
+  V64 word[4][kVectors];
 };
 
-HWY_INLINE Product MulWide(V32 a, V32 b) {
+// The upper half of each lane in the lower one. A shuffle, since shifts wait for the unit that multiplies.
+HWY_INLINE V64 UpperHalf(V64 lanes) { return hn::BitCast(U64(), hn::DupOdd(hn::BitCast(U32(), lanes))); }
+
+// Blocks first + offsets[v], lane by lane, in word[w][v]. Requires: no offset carries out of 64 bits.
+HWY_INLINE Blocks MakeBlocks(std::uint64_t first, const Rng& rng, const V64* offsets) {
   const U32 d;
   const U64 d64;
-  const auto even = hn::MulEven(a, b);
-  const auto odd = hn::MulEven(hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(d64, a))), b);  // b is the same in all lanes
-  return {.high = hn::OddEven(hn::BitCast(d, odd), hn::BitCast(d, hn::ShiftRight<32>(even))),
-          .low = hn::OddEven(hn::BitCast(d, hn::ShiftLeft<32>(odd)), hn::BitCast(d, even))};
-}
-
-struct Blocks {
-  V32 word[4][kVectors];
-};
-
-// Word w of block first + v * lanes + l in lane l of word[w][v].
-HWY_INLINE Blocks MakeBlocks(std::uint64_t first, const Rng& rng) {
-  const U32 d;
-  const auto lanes = static_cast<std::uint64_t>(hn::Lanes(d));
   const V32 mul0 = hn::Set(d, 0xD2511F53U);
   const V32 mul1 = hn::Set(d, 0xCD9E8D57U);
-  V32 c0[kVectors];
-  V32 c1[kVectors];
-  V32 c2[kVectors];
-  V32 c3[kVectors];
-  HWY_UNROLL(2)
+  Blocks c;
+  HWY_UNROLL(4)
   for (int v = 0; v < kVectors; ++v) {
-    const std::uint64_t block = first + static_cast<std::uint64_t>(v) * lanes;
-    const V32 low = hn::Set(d, static_cast<std::uint32_t>(block));
-    c0[v] = hn::Add(low, hn::Iota(d, 0));
-    // Lanes whose low word wrapped around belong to the next high word.
-    c1[v] = hn::Add(hn::Set(d, static_cast<std::uint32_t>(block >> 32)), hn::IfThenElseZero(hn::Lt(c0[v], low), hn::Set(d, 1)));
-    c2[v] = hn::Set(d, static_cast<std::uint32_t>(rng.step()));
-    c3[v] = hn::Set(d, static_cast<std::uint32_t>(rng.step() >> 32));
+    c.word[0][v] = hn::Add(hn::Set(d64, first), offsets[v]);
+    c.word[1][v] = hn::ShiftRight<32>(c.word[0][v]);
+    c.word[2][v] = hn::Set(d64, rng.step());
+    c.word[3][v] = hn::Set(d64, rng.step() >> 32);
   }
-  auto key0 = static_cast<std::uint32_t>(rng.key());
-  auto key1 = static_cast<std::uint32_t>(rng.key() >> 32);
+  V64 key0 = hn::Set(d64, rng.key());
+  V64 key1 = hn::Set(d64, rng.key() >> 32);
+  HWY_UNROLL(10)
   for (int round = 0; round < 10; ++round) {
-    HWY_UNROLL(2)
+    HWY_UNROLL(4)
     for (int v = 0; v < kVectors; ++v) {
-      const Product p0 = MulWide(c0[v], mul0);
-      const Product p1 = MulWide(c2[v], mul1);
-      c0[v] = hn::Xor(hn::Xor(p1.high, c1[v]), hn::Set(d, key0));
-      c1[v] = p1.low;
-      c2[v] = hn::Xor(hn::Xor(p0.high, c3[v]), hn::Set(d, key1));
-      c3[v] = p0.low;
+      const V64 p0 = hn::MulEven(hn::BitCast(d, c.word[0][v]), mul0);
+      const V64 p1 = hn::MulEven(hn::BitCast(d, c.word[2][v]), mul1);
+      c.word[0][v] = hn::Xor(hn::Xor(UpperHalf(p1), c.word[1][v]), key0);
+      c.word[1][v] = p1;
+      c.word[2][v] = hn::Xor(hn::Xor(UpperHalf(p0), c.word[3][v]), key1);
+      c.word[3][v] = p0;
     }
-    key0 += 0x9E3779B9U;
-    key1 += 0xBB67AE85U;
+    key0 = hn::Add(key0, hn::Set(d64, 0x9E3779B9U));
+    key1 = hn::Add(key1, hn::Set(d64, 0xBB67AE85U));
   }
-  Blocks blocks;
-  HWY_UNROLL(2)
-  for (int v = 0; v < kVectors; ++v) {
-    blocks.word[0][v] = c0[v];
-    blocks.word[1][v] = c1[v];
-    blocks.word[2][v] = c2[v];
-    blocks.word[3][v] = c3[v];
-  }
-  return blocks;
+  return c;
 }
 
-// words[4 i + w] = word w of block first + i, `count` blocks: a multiple of kVectors vectors.
+// Words of `even` and `odd` in turn.
+HWY_INLINE V32 Merge(V64 even, V64 odd) {
+  const U32 d;
+  return hn::OddEven(hn::BitCast(d, hn::ShiftLeft<32>(odd)), hn::BitCast(d, even));
+}
+
+// words[4 i + w] = word w of block first + i, `count` blocks: a multiple of kVectors vectors of 64-bit lanes.
 HWY_INLINE void FillWords(std::uint64_t first, const Rng& rng, std::int64_t count, std::uint32_t* HWY_RESTRICT words) {
   const U32 d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const U64 d64;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d64));
+  // Even lanes hold the first half of a vector's blocks, odd lanes the second: interleaving words then leaves whole blocks in order.
+  const V64 lane = hn::Iota(d64, 0);
+  const V64 half = hn::Set(d64, static_cast<std::uint64_t>(lanes / 2));
+  const V64 is_odd = hn::And(lane, hn::Set(d64, 1));
+  const V64 place = hn::Add(hn::ShiftRight<1>(lane), hn::IfThenElseZero(hn::Ne(is_odd, hn::Zero(d64)), half));
+  V64 offsets[kVectors];
+  for (int v = 0; v < kVectors; ++v) offsets[v] = hn::Add(place, hn::Set(d64, static_cast<std::uint64_t>(v * lanes)));
   for (std::int64_t i = 0; i < count; i += kVectors * lanes) {
-    const Blocks blocks = MakeBlocks(first + static_cast<std::uint64_t>(i), rng);
-    HWY_UNROLL(2)
+    const Blocks blocks = MakeBlocks(first + static_cast<std::uint64_t>(i), rng, offsets);
+    HWY_UNROLL(4)
     for (int v = 0; v < kVectors; ++v) {
-      hn::StoreInterleaved4(blocks.word[0][v], blocks.word[1][v], blocks.word[2][v], blocks.word[3][v], d, words + 4 * (i + v * lanes));
+      const V64 front = hn::BitCast(d64, Merge(blocks.word[0][v], blocks.word[1][v]));
+      const V64 back = hn::BitCast(d64, Merge(blocks.word[2][v], blocks.word[3][v]));
+      std::uint32_t* const to = words + 4 * (i + v * lanes);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveLower(d64, front, back)), d, to);
+      hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(d64, front, back)), d, to + 2 * lanes);
     }
+  }
+}
+
+// words[i] = word 0 of block first + i, `count` blocks as above.
+HWY_INLINE void FillFirstWords(std::uint64_t first, const Rng& rng, std::int64_t count, std::uint32_t* HWY_RESTRICT words) {
+  const U32 d;
+  const U64 d64;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d64));
+  // Two vectors, of the even and of the odd places, merge into one of words.
+  V64 offsets[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    const auto begin = static_cast<std::uint64_t>(v / 2 * 2 * lanes + v % 2);
+    offsets[v] = hn::Add(hn::ShiftLeft<1>(hn::Iota(d64, 0)), hn::Set(d64, begin));
+  }
+  for (std::int64_t i = 0; i < count; i += kVectors * lanes) {
+    const Blocks blocks = MakeBlocks(first + static_cast<std::uint64_t>(i), rng, offsets);
+    HWY_UNROLL(2)
+    for (int v = 0; v < kVectors; v += 2) hn::StoreU(Merge(blocks.word[0][v], blocks.word[0][v + 1]), d, words + i + v * lanes);
   }
 }
 

@@ -20,7 +20,7 @@ struct Problem {
   std::int64_t outputs;
   std::int64_t inputs;
   std::int64_t batch;
-  std::vector<std::int32_t> codes;
+  std::vector<std::uint8_t> codes;
   std::vector<GemvInt8Plane> planes;
   std::vector<std::uint8_t> x;  // rows of gemv_int8_padded + 7, zeros behind the inputs
   std::int32_t zero_point = 0;
@@ -30,7 +30,7 @@ struct Problem {
     const Rng rng = Rng(11, "gemv_int8_test").at_step(static_cast<std::uint64_t>(outputs * 1000003 + inputs * 1009 + batch * 37 + levels));
     for (std::int64_t i = 0; i < outputs * inputs; ++i) {
       codes.push_back(
-          static_cast<std::int32_t>(rng.split("codes").below(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(levels))));
+          static_cast<std::uint8_t>(rng.split("codes").below(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(levels))));
     }
     for (int p = 0; p < plane_count; ++p) {
       GemvInt8Plane plane{.levels = {}, .scale = p == 0 ? 0.5F : 3.0F};
@@ -133,7 +133,7 @@ TEST(GemvInt8Weights, HoldEveryCodeInTheBytesThatTheHeaderSays) {
 // Worked by hand: two inputs, y = 0.25 + 2 * (0.5 * (1 * 7 - 3 * 2) + 3 * (4 * 7 + 5 * 2)) = 0.25 + 2 * (0.5 + 114).
 TEST(GemvInt8Finish, ScalesPlanesThenOutputs) {
   const std::vector<GemvInt8Plane> planes = {{.levels = {1, -3}, .scale = 0.5F}, {.levels = {4, 5}, .scale = 3.0F}};
-  const GemvInt8Weights weights(std::vector<std::int32_t>{0, 1}, 1, 2, planes, GemvInt8Layout::bits);
+  const GemvInt8Weights weights(std::vector<std::uint8_t>{0, 1}, 1, 2, planes, GemvInt8Layout::bits);
   std::vector<std::uint8_t> x(static_cast<std::size_t>(gemv_int8_padded(2)));
   x[0] = 10;
   x[1] = 5;
@@ -177,7 +177,7 @@ TEST(GemvInt8Planes, AddUpToTheValuesExactly) {
 }
 
 TEST(GemvInt8Weights, RefuseWhatDoesNotFit) {
-  const std::vector<std::int32_t> codes(4);
+  const std::vector<std::uint8_t> codes(4);
   const auto pack = [&](const std::vector<GemvInt8Plane>& planes, GemvInt8Layout layout) { GemvInt8Weights(codes, 2, 2, planes, layout); };
   const GemvInt8Plane three{.levels = {0, 1, -1}};
   expect_error(ErrorCode::invalid_input, "gemv_int8: wrong number of planes (found 3, need 1 to 2); use another kernel.", [&] {
@@ -192,10 +192,10 @@ TEST(GemvInt8Weights, RefuseWhatDoesNotFit) {
                [&] { pack({{.levels = {65}}}, GemvInt8Layout::bits); });
   expect_error(ErrorCode::invalid_input,
                "gemv_int8: the codes do not fill the matrix (found 3, need 2 x 2, at most 131072 inputs); check the shape.",
-               [&] { GemvInt8Weights(std::vector<std::int32_t>(3), 2, 2, std::vector{three}, GemvInt8Layout::bits); });
+               [&] { GemvInt8Weights(std::vector<std::uint8_t>(3), 2, 2, std::vector{three}, GemvInt8Layout::bits); });
   expect_error(ErrorCode::invalid_input, "gemv_int8: a code is outside the table (found 3 at index 1, need 0 to 2); check the tensor.",
                [&] {
-                 GemvInt8Weights(std::vector<std::int32_t>{0, 3, 0, 0}, 2, 2, std::vector{three}, GemvInt8Layout::bits);
+                 GemvInt8Weights(std::vector<std::uint8_t>{0, 3, 0, 0}, 2, 2, std::vector{three}, GemvInt8Layout::bits);
                });
 }
 

@@ -19,7 +19,7 @@ struct Problem {
   std::int64_t inputs;
   std::int64_t batch;
   int levels;
-  std::vector<std::int32_t> codes;
+  std::vector<std::uint8_t> codes;
   std::vector<float> table;
   std::vector<float> bias;
   std::vector<float> x;  // rows of inputs + 3, the last three NaN: reading them would show
@@ -33,7 +33,7 @@ struct Problem {
         Rng(11, "gemv_packed_test").at_step(static_cast<std::uint64_t>(outputs * 1000003 + inputs * 1009 + batch * 37 + levels));
     for (std::int64_t i = 0; i < outputs * inputs; ++i) {
       codes.push_back(
-          static_cast<std::int32_t>(rng.split("codes").below(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(levels))));
+          static_cast<std::uint8_t>(rng.split("codes").below(static_cast<std::uint64_t>(i), static_cast<std::uint64_t>(levels))));
     }
     for (int i = 0; i < levels; ++i) table.push_back(static_cast<float>(rng.split("table").normal(static_cast<std::uint64_t>(i))));
     for (std::int64_t i = 0; i < outputs; ++i) bias.push_back(static_cast<float>(rng.split("bias").normal(static_cast<std::uint64_t>(i))));
@@ -163,7 +163,7 @@ TEST_P(EveryKernel, EveryCodeAtEveryPlaceOfAWord) {
     Problem problem(levels, 35, 1, levels);
     for (std::int64_t i = 0; i < problem.inputs; ++i) {
       for (std::int64_t j = 0; j < levels; ++j)
-        problem.codes[static_cast<std::size_t>(j * problem.inputs + i)] = static_cast<std::int32_t>((j + i) % levels);
+        problem.codes[static_cast<std::size_t>(j * problem.inputs + i)] = static_cast<std::uint8_t>((j + i) % levels);
     }
     for (std::int64_t i = 0; i < problem.inputs; ++i) {
       std::fill(problem.x.begin(), problem.x.end(), 0.0F);
@@ -241,7 +241,7 @@ TEST(GemvPackedWeights, TakeTheBytesThatTheHeaderSays) {
                                             {.levels = 6, .bits = 3, .tuple = 1},
                                             {.levels = 17, .bits = 5, .tuple = 1},
                                             {.levels = 129, .bits = 8, .tuple = 1}}) {
-    const std::vector<std::int32_t> codes(512 * 1920, 0);
+    const std::vector<std::uint8_t> codes(512 * 1920, 0);
     const GemvPackedWeights weights(codes, 512, 1920, std::vector<float>(static_cast<std::size_t>(levels), 1.0F));
     EXPECT_EQ(weights.code_bits(), bits);
     EXPECT_EQ(weights.tuple(), tuple);
@@ -250,7 +250,7 @@ TEST(GemvPackedWeights, TakeTheBytesThatTheHeaderSays) {
   }
   // A scale and a minimum for every 64 weights cost one bit a weight.
   const std::vector<float> ones(512 * 960 / 64, 1.0F);
-  const GemvPackedWeights weights(std::vector<std::int32_t>(512 * 960), 512, 960, std::vector<float>(16, 1.0F),
+  const GemvPackedWeights weights(std::vector<std::uint8_t>(512 * 960), 512, 960, std::vector<float>(16, 1.0F),
                                   {.size = 64, .scales = ones, .mins = ones});
   EXPECT_EQ(weights.bytes() * 8, 512 * 960 * 5);
 }
@@ -258,21 +258,21 @@ TEST(GemvPackedWeights, TakeTheBytesThatTheHeaderSays) {
 TEST(GemvPackedWeights, RefuseWhatDoesNotFit) {
   const std::vector<float> table(4);
   expect_error(ErrorCode::invalid_input, "gemv_packed: the value table does not fit (found 257 levels, need 1 to 256); use another kernel.",
-               [] { GemvPackedWeights(std::vector<std::int32_t>(4), 2, 2, std::vector<float>(257)); });
+               [] { GemvPackedWeights(std::vector<std::uint8_t>(4), 2, 2, std::vector<float>(257)); });
   expect_error(ErrorCode::invalid_input, "gemv_packed: the codes do not fill the matrix (found 5, need 2 x 2); check the shape.",
-               [&] { GemvPackedWeights(std::vector<std::int32_t>(5), 2, 2, table); });
-  for (const std::int32_t bad : {-1, 4}) {
+               [&] { GemvPackedWeights(std::vector<std::uint8_t>(5), 2, 2, table); });
+  for (const std::uint8_t bad : {std::uint8_t{4}, std::uint8_t{255}}) {
     expect_error(ErrorCode::invalid_input,
                  fmt::format("gemv_packed: a code is outside the table (found {} at index 2, need 0 to 3); check the tensor.", bad), [&] {
-                   GemvPackedWeights(std::vector<std::int32_t>{0, 1, bad, 3}, 2, 2, table);
+                   GemvPackedWeights(std::vector<std::uint8_t>{0, 1, bad, 3}, 2, 2, table);
                  });
   }
   const std::vector<float> few(4, 1.0F);
   expect_error(ErrorCode::invalid_input,
                "gemv_packed: buckets of 256 cut rows of 500 too often (found every 4 inputs, need >= 32); use another.",
-               [&] { GemvPackedWeights(std::vector<std::int32_t>(1000), 2, 500, table, {.size = 256, .scales = few, .mins = few}); });
+               [&] { GemvPackedWeights(std::vector<std::uint8_t>(1000), 2, 500, table, {.size = 256, .scales = few, .mins = few}); });
   expect_error(ErrorCode::invalid_input, "gemv_packed: buckets are missing (found 4, need more than 4); check the tensor.",
-               [&] { GemvPackedWeights(std::vector<std::int32_t>(320), 5, 64, table, {.size = 64, .scales = few, .mins = few}); });
+               [&] { GemvPackedWeights(std::vector<std::uint8_t>(320), 5, 64, table, {.size = 64, .scales = few, .mins = few}); });
 }
 
 TEST(SelectGemvPacked, RefusesWithValues) {

@@ -71,7 +71,7 @@ std::vector<GemvInt8Plane> gemv_int8_planes(std::span<const float> values) {
   return {};
 }
 
-GemvInt8Weights::GemvInt8Weights(std::span<const std::int32_t> codes, std::int64_t outputs, std::int64_t inputs,
+GemvInt8Weights::GemvInt8Weights(std::span<const std::uint8_t> codes, std::int64_t outputs, std::int64_t inputs,
                                  std::span<const GemvInt8Plane> planes, GemvInt8Layout layout) {
   if (planes.empty() || planes.size() > kGemvInt8MaxPlanes) {
     fail(ErrorCode::invalid_input, "gemv_int8: wrong number of planes (found {}, need 1 to {}); use another kernel.", planes.size(),
@@ -94,10 +94,10 @@ GemvInt8Weights::GemvInt8Weights(std::span<const std::int32_t> codes, std::int64
            kGemvInt8MaxLevel, kGemvInt8MaxLevel);
     }
   }
-  for (std::size_t i = 0; i < codes.size(); ++i) {
-    if (codes[i] >= 0 && static_cast<std::size_t>(codes[i]) < levels) continue;
-    fail(ErrorCode::invalid_input, "gemv_int8: a code is outside the table (found {} at index {}, need 0 to {}); check the tensor.",
-         codes[i], i, levels - 1);
+  const auto wrong = std::ranges::find_if(codes, [levels](std::uint8_t code) { return code >= levels; });
+  if (wrong != codes.end()) {
+    fail(ErrorCode::invalid_input, "gemv_int8: a code is outside the table (found {} at index {}, need 0 to {}); check the tensor.", *wrong,
+         wrong - codes.begin(), levels - 1);
   }
   view_.inputs = inputs;
   view_.outputs = outputs;
@@ -118,7 +118,7 @@ GemvInt8Weights::GemvInt8Weights(std::span<const std::int32_t> codes, std::int64
   layout == GemvInt8Layout::digits ? pack_digits(codes) : pack_bits(codes);
 }
 
-void GemvInt8Weights::pack_bits(std::span<const std::int32_t> codes) {
+void GemvInt8Weights::pack_bits(std::span<const std::uint8_t> codes) {
   const int bits = view_.code_bits;
   const int low_bits = bits >= 4 ? 4 : bits >= 2 ? 2 : 1;
   view_.lines_per_block = (view_.inputs + kGroupInputs - 1) / kGroupInputs * bits;
@@ -139,7 +139,7 @@ void GemvInt8Weights::pack_bits(std::span<const std::int32_t> codes) {
   }
 }
 
-void GemvInt8Weights::pack_digits(std::span<const std::int32_t> codes) {
+void GemvInt8Weights::pack_digits(std::span<const std::uint8_t> codes) {
   view_.lines_per_block = (view_.inputs + kDigitInputs - 1) / kDigitInputs;
   lines_.assign(static_cast<std::size_t>(block_count() * view_.lines_per_block), GemvInt8Line{});
   for (std::int64_t j = 0; j < view_.outputs; ++j) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "bitwright/core/huge_block.h"
 #include "bitwright/kernels/isa.h"
 
 #include <array>
@@ -105,7 +106,7 @@ class GemvInt8Weights {
   /// Repacks row-major codes [outputs, inputs].
   /// Requires: 1 or 2 planes of the same 1 to 64 levels, each in [-64, 64]; 3 levels at most for `digits`; codes in [0, levels);
   /// inputs <= kGemvInt8MaxInputs. Throws: `Error(invalid_input)` otherwise.
-  GemvInt8Weights(std::span<const std::int32_t> codes, std::int64_t outputs, std::int64_t inputs, std::span<const GemvInt8Plane> planes,
+  GemvInt8Weights(std::span<const std::uint8_t> codes, std::int64_t outputs, std::int64_t inputs, std::span<const GemvInt8Plane> planes,
                   GemvInt8Layout layout);
 
   [[nodiscard]] GemvInt8View view() const noexcept;
@@ -117,11 +118,11 @@ class GemvInt8Weights {
   }
 
  private:
-  void pack_bits(std::span<const std::int32_t> codes);
-  void pack_digits(std::span<const std::int32_t> codes);
+  void pack_bits(std::span<const std::uint8_t> codes);
+  void pack_digits(std::span<const std::uint8_t> codes);
 
   GemvInt8View view_;  // its pointers are set by view()
-  std::vector<GemvInt8Line> lines_;
+  std::vector<GemvInt8Line, HugeAllocator<GemvInt8Line>> lines_;
   std::vector<GemvInt8Table> tables_;
   std::vector<GemvInt8Table> digit_tables_;
   std::vector<std::int32_t> level_sums_;

@@ -4,8 +4,11 @@
 #define HWY_TARGET_INCLUDE "bitwright/kernels/gemv_int8/simd.cpp"
 #include "bitwright/kernels/gemv_int8/functions.h"
 
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+
+#include "bitwright/kernels/lookup-inl.h"
 
 #include <algorithm>
 #include <cstring>
@@ -25,6 +28,10 @@ using U8 = hn::Repartition<std::uint8_t, I32>;
 using I16 = hn::Repartition<std::int16_t, I32>;
 using V32 = hn::Vec<I32>;
 using V8 = hn::Vec<U8>;
+
+// How far ahead lines are asked for. The processor's own prefetching begins anew in every page of 4 KB: 1.27 cycles for 32 ternary weights
+// from the last-level cache without this, 1.0 with it.
+constexpr std::int64_t kAheadLines = 16;
 
 // Instructions of the target AVX3 beyond what Highway 1.0.3 knows; `pairs` is none of them. They are written as assembly, because the
 // target does not include them; isa_available has asked the processor.
@@ -48,12 +55,8 @@ HWY_INLINE V8 Lookup(const GemvInt8Table& table, V8 codes) {
   const auto sixteen = [&](int i)
                            HWY_ATTR { return hn::LoadDup128(U8(), reinterpret_cast<const std::uint8_t*>(table.level.data()) + 16 * i); };
   if constexpr (kBits <= 4) return hn::TableLookupBytes(sixteen(0), code);
-  // A byte at or above 128 looks up 0, so each part of the table answers for its own codes alone.
   V8 levels = hn::Zero(d);
-  for (int i = 0; i < 1 << (kBits - 4); ++i) {
-    const V8 own = hn::Add(hn::Xor(code, hn::Set(d, static_cast<std::uint8_t>(16 * i))), hn::Set(d, 0x70));
-    levels = hn::Or(levels, hn::TableLookupBytesOr0(sixteen(i), own));
-  }
+  for (int i = 0; i < 1 << (kBits - 4); ++i) levels = hn::Or(levels, LookupPart(sixteen(i), code, i));
   return levels;
 }
 
@@ -224,7 +227,11 @@ HWY_NOINLINE void MultiplyVectors(const GemvInt8View& weights, const GemvInt8Act
     };
     ForEachStep(add, std::make_index_sequence<kSteps>());
     HWY_UNROLL(8)
-    for (int v = 0; v < kVectors; ++v) lines[v] += 64 * kLines;
+    for (int v = 0; v < kVectors; ++v) {
+      lines[v] += 64 * kLines;
+      HWY_UNROLL(8)
+      for (int l = 0; l < kLines; ++l) hwy::Prefetch(lines[v] + 64 * (kAheadLines + l));  // beyond the end it is no access
+    }
   }
   HWY_UNROLL(8)
   for (int v = 0; v < kVectors; ++v) {

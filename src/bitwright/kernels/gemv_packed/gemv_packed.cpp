@@ -35,7 +35,7 @@ std::int64_t gemv_packed_segment(std::int64_t outputs, std::int64_t inputs, std:
   return bucket_size >= outputs * inputs ? inputs : std::gcd(inputs, bucket_size);
 }
 
-GemvPackedWeights::GemvPackedWeights(std::span<const std::int32_t> codes, std::int64_t outputs, std::int64_t inputs,
+GemvPackedWeights::GemvPackedWeights(std::span<const std::uint8_t> codes, std::int64_t outputs, std::int64_t inputs,
                                      std::span<const float> values, const GemvBuckets& buckets)
     : table_(1) {
   if (values.empty() || values.size() > kGemvPackedMaxLevels) {
@@ -62,36 +62,42 @@ GemvPackedWeights::GemvPackedWeights(std::span<const std::int32_t> codes, std::i
   view_.tile_tuples = view_.tuple > 1 ? std::min(kJointTile, groups_of(tuples) * kGemvPackedGroup) : segment;
   view_.tiles = (tuples + view_.tile_tuples - 1) / view_.tile_tuples;
   view_.lines_per_tile = groups_of(view_.tile_tuples) * view_.code_bits;
-  for (std::size_t i = 0; i < codes.size(); ++i) {
-    if (codes[i] >= 0 && static_cast<std::size_t>(codes[i]) < values.size()) continue;
+  const auto wrong = std::ranges::find_if(codes, [last = values.size() - 1](std::uint8_t code) { return code > last; });
+  if (wrong != codes.end()) {
     fail(ErrorCode::invalid_input, "gemv_packed: a code is outside the table (found {} at index {}, need 0 to {}); check the tensor.",
-         codes[i], i, values.size() - 1);
+         *wrong, wrong - codes.begin(), values.size() - 1);
   }
   pack_codes(codes);
   fill_table(values);
   if (has_buckets) fill_scales(buckets);
 }
 
-void GemvPackedWeights::pack_codes(std::span<const std::int32_t> codes) {
+void GemvPackedWeights::pack_codes(std::span<const std::uint8_t> codes) {
   lines_.assign(static_cast<std::size_t>(view_.tiles * view_.blocks * view_.lines_per_tile), GemvPackedLine{});
   const int bits = view_.code_bits;
-  const std::int64_t tuples = (view_.inputs + view_.tuple - 1) / view_.tuple;
   for (std::int64_t j = 0; j < view_.outputs; ++j) {
-    const std::int32_t* row = codes.data() + j * view_.inputs;
+    const std::uint8_t* row = codes.data() + j * view_.inputs;
     const auto lane = static_cast<std::size_t>(j % kGemvPackedBlockOutputs);
-    for (std::int64_t t = 0; t < tuples; ++t) {
-      const std::int64_t end = std::min(view_.inputs, (t + 1) * view_.tuple);
-      std::uint32_t joint = 0;
-      for (std::int64_t i = end; i > t * view_.tuple; --i) {
-        joint = joint * static_cast<std::uint32_t>(view_.levels) + static_cast<std::uint32_t>(row[i - 1]);
+    for (std::int64_t tile = 0; tile < view_.tiles; ++tile) {
+      // A lane's codes follow each other through the tile's lines without a gap: a group is as many whole words as a code has bits.
+      GemvPackedLine* line = lines_.data() + (tile * view_.blocks + j / kGemvPackedBlockOutputs) * view_.lines_per_tile;
+      const std::int64_t first = tile * view_.tile_tuples * view_.tuple;
+      const std::int64_t end = std::min(view_.inputs, first + view_.tile_tuples * view_.tuple);
+      std::uint64_t pending = 0;
+      int pending_bits = 0;
+      for (std::int64_t begin = first; begin < end; begin += view_.tuple) {
+        std::uint32_t joint = 0;
+        for (std::int64_t i = std::min(end, begin + view_.tuple); i > begin; --i) {
+          joint = joint * static_cast<std::uint32_t>(view_.levels) + row[i - 1];
+        }
+        pending |= static_cast<std::uint64_t>(joint) << pending_bits;
+        pending_bits += bits;
+        if (pending_bits < 32) continue;
+        (line++)->lane[lane] = static_cast<std::uint32_t>(pending);
+        pending >>= 32;
+        pending_bits -= 32;
       }
-      const std::int64_t u = t % view_.tile_tuples;
-      const std::int64_t bit = bits * (u % kGemvPackedGroup);
-      const std::int64_t first = (t / view_.tile_tuples * view_.blocks + j / kGemvPackedBlockOutputs) * view_.lines_per_tile;
-      GemvPackedLine* line = lines_.data() + first + u / kGemvPackedGroup * bits + bit / 32;
-      const auto offset = static_cast<int>(bit % 32);
-      line[0].lane[lane] |= joint << offset;
-      if (offset + bits > 32) line[1].lane[lane] |= joint >> (32 - offset);
+      if (pending_bits > 0) line->lane[lane] = static_cast<std::uint32_t>(pending);
     }
   }
 }

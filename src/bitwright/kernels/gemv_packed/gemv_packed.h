@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "bitwright/core/huge_block.h"
 #include "bitwright/kernels/isa.h"
 
 #include <array>
@@ -121,7 +122,7 @@ class GemvPackedWeights {
   /// Repacks row-major codes [outputs, inputs].
   /// Requires: 1 <= values.size() <= 256; codes in [0, values.size()); with buckets, gemv_packed_segment at least
   /// kGemvPackedLeastSegment or a whole row. Throws: `Error(invalid_input)` otherwise.
-  GemvPackedWeights(std::span<const std::int32_t> codes, std::int64_t outputs, std::int64_t inputs, std::span<const float> values,
+  GemvPackedWeights(std::span<const std::uint8_t> codes, std::int64_t outputs, std::int64_t inputs, std::span<const float> values,
                     const GemvBuckets& buckets = {});
 
   [[nodiscard]] GemvPackedView view() const noexcept;
@@ -134,12 +135,12 @@ class GemvPackedWeights {
   [[nodiscard]] int tuple() const noexcept { return view_.tuple; }
 
  private:
-  void pack_codes(std::span<const std::int32_t> codes);
+  void pack_codes(std::span<const std::uint8_t> codes);
   void fill_table(std::span<const float> values);
   void fill_scales(const GemvBuckets& buckets);
 
   GemvPackedView view_;  // its pointers are set by view()
-  std::vector<GemvPackedLine> lines_;
+  std::vector<GemvPackedLine, HugeAllocator<GemvPackedLine>> lines_;
   std::vector<GemvPackedTable> table_;  // one; on the heap so that views outlive a move
   std::vector<GemvPackedScales> scales_;
 };

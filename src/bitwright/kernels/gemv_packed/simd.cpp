@@ -4,6 +4,7 @@
 #define HWY_TARGET_INCLUDE "bitwright/kernels/gemv_packed/simd.cpp"
 #include "bitwright/kernels/gemv_packed/functions.h"
 
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -25,6 +26,7 @@ using VF = hn::Vec<F32>;
 using VU = hn::Vec<U32>;
 
 constexpr std::int64_t kGroup = kGemvPackedGroup;
+constexpr std::int64_t kAheadLines = 16;  // asked for before they are read; the processor's own prefetching begins anew in every page of 4 KB
 constexpr std::int64_t kJointTile = 64;  // at most, as GemvPackedWeights cuts them
 
 // How a code becomes what is added.
@@ -222,7 +224,14 @@ HWY_INLINE void MultiplyVectors(const Tile& tile, const TileInputs& in, std::int
     };
     ForEachPlace(add);
     HWY_UNROLL(8)
-    for (int v = 0; v < kVectors; ++v) words[v] += 16 * kBits;
+    for (int v = 0; v < kVectors; ++v) {
+      words[v] += 16 * kBits;
+      // Joint codes are few bits in many streams, which the processor sees through by itself.
+      if constexpr (kPath != Path::joint) {
+        HWY_UNROLL(8)
+        for (int l = 0; l < kBits; ++l) hwy::Prefetch(words[v] + 16 * (kAheadLines + l));  // beyond the end it is no access
+      }
+    }
   }
   const bool is_last = tile.number + 1 == weights.tiles;
   HWY_UNROLL(8)

@@ -13,7 +13,8 @@ namespace bitwright {
   std::int64_t quantize_power__##isa(const PowerCall& call) noexcept;       \
   std::int64_t quantize_codebook__##isa(const CodebookCall& call) noexcept; \
   void quantize_pack__##isa(const PackCall& call) noexcept;                 \
-  void quantize_unpack__##isa(const UnpackCall& call) noexcept;
+  void quantize_unpack__##isa(const UnpackCall& call) noexcept;             \
+  void quantize_lookup__##isa(const LookupCall& call) noexcept;
 #include "bitwright/kernels/quantize/kernels.inc"
 #undef BITWRIGHT_QUANTIZE_KERNEL
 

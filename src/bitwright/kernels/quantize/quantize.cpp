@@ -16,7 +16,8 @@ constexpr QuantizeKernel kKernels[] = {
    &quantize_power__##isa,             \
    &quantize_codebook__##isa,          \
    &quantize_pack__##isa,              \
-   &quantize_unpack__##isa},
+   &quantize_unpack__##isa,            \
+   &quantize_lookup__##isa},
 #include "bitwright/kernels/quantize/kernels.inc"
 #undef BITWRIGHT_QUANTIZE_KERNEL
 };

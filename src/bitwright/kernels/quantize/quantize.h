@@ -4,6 +4,7 @@
 #include "bitwright/core/rng.h"
 #include "bitwright/kernels/isa.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -102,6 +103,16 @@ struct UnpackCall {
 };
 using UnpackFunction = void (*)(const UnpackCall& call) noexcept;
 
+/// dst[i] = table[codes[i]]: codes as small integers. Requires: every code below `levels`.
+struct LookupCall {
+  const std::uint8_t* codes = nullptr;
+  std::int64_t count = 0;
+  const std::array<std::int8_t, 256>* table = nullptr;
+  int levels = 256;  ///< fewer are found sooner: sixteen at a time
+  std::int8_t* dst = nullptr;
+};
+using LookupFunction = void (*)(const LookupCall& call) noexcept;
+
 /// All functions for one instruction set.
 struct QuantizeKernel {
   Isa isa;
@@ -113,6 +124,7 @@ struct QuantizeKernel {
   CodebookFunction codebook;
   PackFunction pack;
   UnpackFunction unpack;
+  LookupFunction lookup;
 };
 
 /// All kernels of this build, slowest first.

@@ -114,4 +114,8 @@ void quantize_unpack__scalar(const UnpackCall& call) noexcept {
   }
 }
 
+void quantize_lookup__scalar(const LookupCall& call) noexcept {
+  for (std::int64_t i = 0; i < call.count; ++i) call.dst[i] = (*call.table)[call.codes[i]];
+}
+
 }  // namespace bitwright

@@ -8,6 +8,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "bitwright/kernels/lookup-inl.h"
 #include "bitwright/kernels/philox-inl.h"
 
 #include <algorithm>
@@ -29,8 +30,13 @@ using VI = hn::Vec<I32>;
 using VU = hn::Vec<U32>;
 using VD = hn::Vec<F64>;
 
-// Elements made at once with random words.
-constexpr std::int64_t kChunk = 512;
+// Random words made at once: few, so that making them and waiting for memory take turns quickly.
+constexpr std::int64_t kChunk = 128;
+// How far ahead of what is rounded memory is asked for.
+constexpr std::int64_t kAhead = 4096;
+// What lies a page apart is read in turns, as memcpy does: one core gets more out of memory that way.
+constexpr std::int64_t kPage = 4096 / sizeof(float);
+constexpr std::int64_t kPages = 4;
 // From this many elements on stores go past the caches, which such an array would only flush: no line is read before it is overwritten.
 constexpr std::int64_t kStreamCount = std::int64_t{1} << 23;
 
@@ -63,8 +69,8 @@ struct Rounder {
 
   // Scaling by a power of two is exact, and after it |x| <= 2^23, so every operation below is exact too.
   HWY_INLINE VF Scaled(VF src) const { return hn::Mul(hn::Min(hn::Max(src, least), most), scale); }
-  // Adding 0 makes -0 the code 0.
-  HWY_INLINE VF Value(VF whole) const { return hn::Mul(hn::Add(whole, hn::Zero(F32())), step); }
+  // The product is exact; adding 0 makes -0 the code 0.
+  HWY_INLINE VF Value(VF whole) const { return hn::MulAdd(whole, step, hn::Zero(F32())); }
 
   HWY_INLINE VF NearestEven(VF src) const { return Value(hn::Round(Scaled(src))); }
 
@@ -87,6 +93,14 @@ struct Rounder {
     const VF x = Scaled(src);
     const VF whole = hn::Trunc(x);
     const VF fraction = hn::Sub(x, whole);
+#if HWY_TARGET == HWY_AVX3
+    // ceil(g) and -floor(|g|) are both the next integer above, and their magnitudes convert to 32 bits without a sign.
+    const VF next = hn::Ceil(hn::Mul(fraction, hn::Set(d, 0x1p32F)));
+    const VU reach{_mm512_cvtps_epu32(hn::Abs(next).raw)};
+    const VU drawn = hn::Xor(random, hn::BitCast(du, hn::ShiftRight<31>(hn::BitCast(di, fraction))));
+    const VF one = hn::CopySign(hn::Set(d, 1.0F), fraction);
+    return Value(VF{_mm512_mask_add_ps(whole.raw, _mm512_cmplt_epu32_mask(drawn.raw, reach.raw), whole.raw, one.raw)});
+#else
     const auto is_negative = hn::Lt(fraction, hn::Zero(d));
     const VF g = hn::Mul(hn::Abs(fraction), hn::Set(d, 0x1p32F));
     const VF bound = hn::IfThenElse(is_negative, hn::Floor(g), hn::Ceil(g));
@@ -97,6 +111,7 @@ struct Rounder {
     const auto moves = hn::MaskFromVec(hn::BitCast(d, hn::VecFromMask(du, hn::Lt(draw, limit))));
     const VF away = hn::IfThenElseZero(moves, hn::IfThenElse(is_negative, hn::Set(d, -1.0F), hn::Set(d, 1.0F)));
     return Value(hn::Add(whole, away));
+#endif
   }
 };
 
@@ -129,21 +144,36 @@ HWY_INLINE std::int64_t ForVectors(const RoundCall& call, std::int64_t begin, st
   return nan;
 }
 
-// R of elements index .. index + kChunk - 1 in words[0 .. kChunk - 1].
-HWY_INLINE void Draw(const RoundCall& call, std::uint64_t index, std::uint32_t* HWY_RESTRICT words) {
-  const U32 d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+// Makes kChunk words from a block's beginning on and returns where among them R of element `index` stands: at most three behind the first.
+HWY_INLINE const std::uint32_t* Draw(const RoundCall& call, std::uint64_t index, std::uint32_t* HWY_RESTRICT words) {
   if (call.draw == RoundDraw::block) {
-    for (std::int64_t i = 0; i < kChunk; i += philox::kVectors * lanes) {
-      const philox::Blocks blocks = philox::MakeBlocks(index + static_cast<std::uint64_t>(i), *call.rng);
-      for (int v = 0; v < philox::kVectors; ++v) hn::StoreU(blocks.word[0][v], d, words + i + v * lanes);
-    }
-    return;
+    philox::FillFirstWords(index, *call.rng, kChunk, words);
+    return words;
   }
-  const auto skip = static_cast<std::int64_t>(index % 4);
-  HWY_ALIGN std::uint32_t blocks[kChunk + 4 * 32];
-  philox::FillWords(index / 4, *call.rng, skip == 0 ? kChunk / 4 : kChunk / 4 + 32, blocks);
-  std::memcpy(words, blocks + skip, sizeof(std::uint32_t) * static_cast<std::size_t>(kChunk));
+  philox::FillWords(index / 4, *call.rng, kChunk / 4, words);
+  return words + index % 4;
+}
+
+// ForVectors for an array that goes past the caches: `begin` is where dst is aligned.
+template <typename Make>
+HWY_INLINE std::int64_t ForPages(const RoundCall& call, std::int64_t begin, std::int64_t end, const Make& make) {
+  const F32 d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t nan = 0;
+  std::int64_t i = begin;
+  for (; i + kPages * kPage <= end; i += kPages * kPage) {
+    for (std::int64_t line = i; line < i + kPage; line += lanes) {
+      HWY_UNROLL(4)
+      for (std::int64_t page = 0; page < kPages; ++page) {
+        const std::int64_t at = line + page * kPage;
+        const VF src = hn::LoadU(d, call.src + at);
+        const auto is_nan = hn::IsNaN(src);
+        if (HWY_UNLIKELY(!hn::AllFalse(d, is_nan))) nan += Count(is_nan);
+        hn::Stream(make(at, src), d, call.dst + at);
+      }
+    }
+  }
+  return nan + ForVectors(call, i, end, 1, make);
 }
 
 std::int64_t Round(const RoundCall& call) {
@@ -154,23 +184,33 @@ std::int64_t Round(const RoundCall& call) {
   const std::int64_t head = std::min(call.count, (lanes - misplaced) % lanes);
   const std::int64_t streamed = call.count >= kStreamCount && call.src != call.dst ? 1 : 0;
   std::int64_t nan = 0;
-  const auto in_two = [&](std::int64_t end, const auto& make) HWY_ATTR {
-    nan += ForVectors(call, 0, streamed != 0 ? head : 0, 0, make);
-    nan += ForVectors(call, streamed != 0 ? head : 0, end, streamed, make);
+  const auto in_two = [&](const auto& make) HWY_ATTR {
+    if (streamed == 0) {
+      nan += ForVectors(call, 0, call.count, 0, make);
+    } else {
+      nan += ForVectors(call, 0, head, 0, make);
+      nan += ForPages(call, head, call.count, make);
+    }
   };
   if (call.mode == RoundMode::nearest_even) {
-    in_two(call.count, [&](std::int64_t, VF src) HWY_ATTR { return rounder.NearestEven(src); });
+    in_two([&](std::int64_t, VF src) HWY_ATTR { return rounder.NearestEven(src); });
   } else if (call.mode == RoundMode::nearest_down) {
-    in_two(call.count, [&](std::int64_t, VF src) HWY_ATTR { return rounder.NearestDown(src); });
+    in_two([&](std::int64_t, VF src) HWY_ATTR { return rounder.NearestDown(src); });
   } else {
     HWY_ALIGN std::uint32_t words[kChunk];
+    const std::uint32_t* draws = words;
     std::int64_t first = 0;
-    const auto make = [&](std::int64_t i, VF src) HWY_ATTR { return rounder.Stochastic(src, hn::LoadU(U32(), words + (i - first))); };
+    const auto make = [&](std::int64_t i, VF src) HWY_ATTR {
+      hwy::Prefetch(call.src + i + kAhead);  // may be beyond the end: that is no access
+      return rounder.Stochastic(src, hn::LoadU(U32(), draws + (i - first)));
+    };
+    // Whole vectors of words behind those that the first element may have to skip.
+    const std::int64_t step = call.draw == RoundDraw::word && (call.first_index + static_cast<std::uint64_t>(head)) % 4 != 0
+                                  ? kChunk - 16
+                                  : kChunk;
     while (first < call.count) {
-      // While words are made, memory would rest: have it bring what they are for.
-      for (std::int64_t i = first; i < std::min(call.count, first + kChunk); i += 16) hwy::Prefetch(call.src + i);
-      Draw(call, call.first_index + static_cast<std::uint64_t>(first), words);
-      const std::int64_t end = std::min(call.count, first + (streamed != 0 && first == 0 && head > 0 ? head : kChunk));
+      draws = Draw(call, call.first_index + static_cast<std::uint64_t>(first), words);
+      const std::int64_t end = std::min(call.count, first == 0 && head > 0 ? head : first + step);
       nan += ForVectors(call, first, end, streamed != 0 && first >= head ? 1 : 0, make);
       first = end;
     }
@@ -328,6 +368,37 @@ void Pack(const PackCall& call) { quantize_pack__scalar(call); }
 void Unpack(const UnpackCall& call) { quantize_unpack__scalar(call); }
 #endif
 
+// kParts tables of sixteen: each answers for its own codes and gives 0 for all others.
+template <int kParts>
+HWY_INLINE std::int64_t LookupParts(const LookupCall& call) {
+  const hn::ScalableTag<std::uint8_t> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto* table = reinterpret_cast<const std::uint8_t*>(call.table->data());
+  hn::Vec<decltype(d)> parts[kParts];
+  for (int p = 0; p < kParts; ++p) parts[p] = hn::LoadDup128(d, table + 16 * p);
+  std::int64_t i = 0;
+  for (; i + lanes <= call.count; i += lanes) {
+    const auto code = hn::LoadU(d, call.codes + i);
+    auto found = hn::Zero(d);
+    for (int p = 0; p < kParts; ++p) found = hn::Or(found, LookupPart(parts[p], code, p));
+    hn::StoreU(found, d, reinterpret_cast<std::uint8_t*>(call.dst) + i);
+  }
+  return i;
+}
+
+void Lookup(const LookupCall& call) {
+  const std::int64_t done = call.levels <= 16   ? LookupParts<1>(call)
+                            : call.levels <= 32 ? LookupParts<2>(call)
+                            : call.levels <= 64 ? LookupParts<4>(call)
+                                                : 0;  // beyond, vectors are no faster
+  LeaveAvx();
+  LookupCall rest = call;
+  rest.codes += done;
+  rest.dst += done;
+  rest.count -= done;
+  quantize_lookup__scalar(rest);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace bitwright
 HWY_AFTER_NAMESPACE();
@@ -343,7 +414,8 @@ namespace bitwright {
   std::int64_t quantize_power__##isa(const PowerCall& call) noexcept { return target::EncodePower(call); }          \
   std::int64_t quantize_codebook__##isa(const CodebookCall& call) noexcept { return target::EncodeCodebook(call); } \
   void quantize_pack__##isa(const PackCall& call) noexcept { target::Pack(call); }                                  \
-  void quantize_unpack__##isa(const UnpackCall& call) noexcept { target::Unpack(call); }
+  void quantize_unpack__##isa(const UnpackCall& call) noexcept { target::Unpack(call); }                            \
+  void quantize_lookup__##isa(const LookupCall& call) noexcept { target::Lookup(call); }
 #if HWY_ARCH_X86
 BITWRIGHT_DEFINE(sse4, N_SSE4)
 BITWRIGHT_DEFINE(avx2, N_AVX2)
