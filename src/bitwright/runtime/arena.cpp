@@ -2,6 +2,7 @@
 #include "bitwright/runtime/arena.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 namespace bitwright {
@@ -45,11 +46,18 @@ ArenaLayout lay_out_arena(std::span<const BufferLifetime> buffers) {
   return layout;
 }
 
-Arena::Arena(std::int64_t bytes)
-    : lines_(std::make_unique<Line[]>(static_cast<std::size_t>(aligned(bytes) / kArenaAlignment))), bytes_(aligned(bytes)) {}
+Arena::Arena(std::int64_t bytes) : bytes_(aligned(bytes)) {
+  if (bytes_ < HugeBlock::kPageBytes) {
+    lines_ = std::make_unique<Line[]>(static_cast<std::size_t>(bytes_ / kArenaAlignment));
+  } else {
+    block_.emplace(bytes_);
+    std::memset(block_->begin(), 0, static_cast<std::size_t>(bytes_));
+  }
+}
 
 float* Arena::at(std::int64_t offset) const noexcept {
-  return reinterpret_cast<float*>(lines_.get()) + offset / static_cast<std::int64_t>(sizeof(float));
+  std::byte* const begin = block_ ? block_->begin() : reinterpret_cast<std::byte*>(lines_.get());
+  return reinterpret_cast<float*>(begin + offset);
 }
 
 }  // namespace bitwright

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "bitwright/core/huge_block.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -41,7 +44,8 @@ class Arena {
   struct alignas(kArenaAlignment) Line {
     std::byte bytes[kArenaAlignment];
   };
-  std::unique_ptr<Line[]> lines_;
+  std::unique_ptr<Line[]> lines_;   // a small arena
+  std::optional<HugeBlock> block_;  // a large one
   std::int64_t bytes_;
 };
 

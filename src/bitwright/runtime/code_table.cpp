@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/runtime/code_table.h"
 
+#include "bitwright/core/assert.h"
+
+#include <algorithm>
+#include <array>
 #include <numeric>
+#include <span>
 
 namespace bitwright {
 namespace {
@@ -42,6 +47,22 @@ void add_buckets(const QuantizedTensor& tensor, CodeTable& table) {
       tensor.parameters());
 }
 
+// All codes, counted from `first`.
+std::vector<std::uint8_t> codes_of(const QuantizedTensor& tensor, std::int32_t first) {
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(tensor.shape().element_count()));
+  if (first == 0 && fits_bytes(tensor.format().code_layout(), tensor.format().code_bits())) {
+    tensor.copy_codes(0, codes);
+    return codes;
+  }
+  std::array<std::int32_t, 4000> part;
+  for (std::size_t done = 0; done < codes.size();) {
+    const std::span<std::int32_t> wide = std::span(part).first(std::min(part.size(), codes.size() - done));
+    tensor.copy_codes(static_cast<std::int64_t>(done), wide);
+    for (const std::int32_t code : wide) codes[done++] = static_cast<std::uint8_t>(code - first);
+  }
+  return codes;
+}
+
 }  // namespace
 
 CodeTable code_table(const QuantizedTensor& tensor, std::int64_t max_levels) {
@@ -49,10 +70,11 @@ CodeTable code_table(const QuantizedTensor& tensor, std::int64_t max_levels) {
   table.levels = tensor.format().code_count();
   table.buckets = std::visit([](const auto& parameters) { return bucket_count(parameters); }, tensor.parameters());
   if (table.buckets > 1) table.bucket_size = bucket_size_of(tensor.format());
+  BITWRIGHT_ASSERT(max_levels <= 256);
   if (table.levels > max_levels) return table;
   if (table.buckets > 1) {
     table.values = unscaled_levels(tensor);
-    table.codes.assign(tensor.codes().begin(), tensor.codes().end());
+    table.codes = codes_of(tensor, 0);
     add_buckets(tensor, table);
     return table;
   }
@@ -61,9 +83,7 @@ CodeTable code_table(const QuantizedTensor& tensor, std::int64_t max_levels) {
   std::vector<std::int32_t> all(static_cast<std::size_t>(table.levels));
   std::iota(all.begin(), all.end(), first);
   table.values = QuantizedTensor(tensor.format(), Shape{table.levels}, all, tensor.parameters()).dequantize();
-  table.codes.resize(static_cast<std::size_t>(tensor.shape().element_count()));
-  tensor.copy_codes(0, table.codes);
-  for (std::int32_t& code : table.codes) code -= first;
+  table.codes = codes_of(tensor, first);
   return table;
 }
 

@@ -15,12 +15,13 @@ struct CodeTable {
   std::int64_t buckets = 1;         ///< sets of parameters in the tensor
   std::int64_t bucket_size = 0;     ///< elements; 0 when buckets == 1
   std::vector<float> values;        ///< by code; empty when levels > max_levels
-  std::vector<std::int32_t> codes;  ///< 0 .. levels-1, row-major; empty likewise
+  std::vector<std::uint8_t> codes;  ///< 0 .. levels-1, row-major; empty likewise
   std::vector<float> scales;        ///< by bucket; empty when buckets == 1
   std::vector<float> mins;          ///< likewise
 };
 
 /// Exactness: the values above are bit for bit what `dequantize` gives.
+/// Requires: max_levels <= 256.
 [[nodiscard]] CodeTable code_table(const QuantizedTensor& tensor, std::int64_t max_levels);
 
 }  // namespace bitwright

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "bitwright/core/huge_block.h"
 #include "bitwright/kernels/fixed_point/fixed_point.h"
 #include "bitwright/kernels/gemv_packed/gemv_packed.h"
 
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include <algorithm>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -25,6 +28,26 @@ class ConstantCache {
     return memories_[key].emplace_back(make());
   }
 
+  /// Memory for a constant of this layout, which lives as long as the cache. A small network's constants come from the heap, what is beyond
+  /// lies side by side in huge pages.
+  [[nodiscard]] dnnl::memory allocate(const dnnl::memory::desc& desc, const dnnl::engine& engine) {
+    constexpr std::int64_t kOnHeap = std::int64_t{1} << 20;
+    constexpr std::int64_t kLine = 64;
+    const std::int64_t bytes = (static_cast<std::int64_t>(desc.get_size()) + kLine - 1) / kLine * kLine;
+    if (heap_bytes_ + bytes <= kOnHeap) {
+      heap_bytes_ += bytes;
+      return {desc, engine};
+    }
+    if (blocks_.empty() || block_used_ + bytes > blocks_.back().bytes()) {
+      constexpr std::int64_t kLeastBlock = 16 * HugeBlock::kPageBytes;
+      blocks_.emplace_back(std::max(bytes, kLeastBlock));
+      block_used_ = 0;
+    }
+    std::byte* const begin = blocks_.back().begin() + block_used_;
+    block_used_ += bytes;
+    return {desc, engine, begin};
+  }
+
   template <typename Make>
   [[nodiscard]] std::shared_ptr<const GemvPackedWeights> packed(const std::string& key, Make make) {
     std::shared_ptr<const GemvPackedWeights>& kept = packed_[key];
@@ -40,6 +63,9 @@ class ConstantCache {
   }
 
  private:
+  std::int64_t heap_bytes_ = 0;
+  std::vector<HugeBlock> blocks_;
+  std::int64_t block_used_ = 0;  // of the last block
   std::map<std::string, std::vector<dnnl::memory>> memories_;
   std::map<std::string, std::shared_ptr<const GemvPackedWeights>> packed_;
   std::map<std::string, std::shared_ptr<const FixedPacked>> fixed_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/runtime/integer_weights.h"
 
+#include "bitwright/kernels/quantize/quantize.h"
 #include "bitwright/runtime/code_table.h"
 
 #include <algorithm>
@@ -45,57 +46,63 @@ struct ExponentRange {
   std::int64_t negative_tops = 0;
 };
 
-ExponentRange exponents_of(std::span<const std::int32_t> codes) {
-  // Which codes occur: a store for each, without waiting for one another.
-  std::array<bool, 256> occurs{};
-  for (const std::int32_t code : codes) occurs[at(code)] = true;
-  ExponentRange range;
-  for (int code = 1; code < std::ssize(occurs); ++code) {
-    if (!occurs[at(code)]) continue;
-    range.least = std::min(range.least, (code - 1) >> 1);
-    range.most = (code - 1) >> 1;
+ExponentRange exponents_of(std::span<const std::uint8_t> codes) {
+  // Code 0 is zero, all others count from 1: one less, it is above them all.
+  std::uint8_t least = std::numeric_limits<std::uint8_t>::max();
+  std::uint8_t most = 0;
+  for (const std::uint8_t code : codes) {
+    least = std::min(least, static_cast<std::uint8_t>(code - 1));
+    most = std::max(most, code);
   }
-  if (range.most < range.least || range.most - range.least != kTightSpan) return range;
-  const std::int32_t positive = 1 + 2 * range.most;
+  ExponentRange range;
+  if (most == 0) return range;
+  range.least = least >> 1;
+  range.most = (most - 1) >> 1;
+  if (range.most - range.least != kTightSpan) return range;
+  const int positive = 1 + 2 * range.most;
   range.positive_tops = std::ranges::count(codes, positive);
   range.negative_tops = std::ranges::count(codes, positive + 1);
   return range;
 }
 
-IntegerWeights from_powers_of_two(const QuantizedTensor& tensor, std::int64_t outputs, std::int64_t depth) {
+IntegerWeights from_powers_of_two(const QuantizedTensor& tensor, std::int64_t outputs, std::int64_t depth,
+                                  std::vector<std::int8_t> storage) {
   const auto& parameters = std::get<PowerOfTwo::Parameters>(tensor.parameters());
-  IntegerWeights result{.codes = std::vector<std::int8_t>(at(outputs * depth)),
+  IntegerWeights result{.codes = std::move(storage),
                         .scale = std::vector<float>(at(outputs), 1.0F),
                         .largest_error = 0.0,
                         .rounded = 0,
                         .rule = "powers of two as integers"};
-  std::vector<std::int8_t> table(at(tensor.format().code_count()));
-  std::vector<std::int32_t> codes(at(depth));
+  result.codes.resize(at(outputs * depth));
+  const QuantizeKernel& kernel = select_quantize(active_isa());
+  std::array<std::int8_t, 256> table{};
+  std::vector<std::uint8_t> codes(at(depth));
   for (std::int64_t o = 0; o < outputs; ++o) {
     tensor.copy_codes(o * depth, codes);
+    std::int8_t* dst = result.codes.data() + o * depth;
     const ExponentRange range = exponents_of(codes);
-    if (range.most < range.least) continue;  // all zero
+    if (range.most < range.least) {
+      std::fill_n(dst, depth, std::int8_t{0});
+      continue;
+    }
     const int span = range.most - range.least;
     // Exponent of the integer 1, relative to exp_min, and the sign that lets the rarer of +-128 saturate.
     const int unit = span <= kTightSpan ? range.least : range.most - 6;
     const bool turns = span == kTightSpan && range.positive_tops > range.negative_tops;
-    for (std::size_t code = 1; code < table.size(); ++code) {
-      const int exponent = static_cast<int>((code - 1) >> 1);
-      if (exponent > range.most) break;
-      const double magnitude = std::ldexp(1.0, exponent - unit);
+    for (int code = 1; code <= 2 * range.most + 2; ++code) {
+      const double magnitude = std::ldexp(1.0, (code - 1) / 2 - unit);
       const bool is_negative = (((code - 1) & 1) != 0) != turns;
-      table[code] = static_cast<std::int8_t>(std::clamp(nearest(is_negative ? -magnitude : magnitude), -128, kMost));
-      if (table[code] != (is_negative ? -magnitude : magnitude)) {
-        const std::int64_t count = std::ranges::count(codes, static_cast<std::int32_t>(code));
+      std::int8_t& integer = table[at(code)];
+      integer = static_cast<std::int8_t>(std::clamp(nearest(is_negative ? -magnitude : magnitude), -128, kMost));
+      if (integer != (is_negative ? -magnitude : magnitude)) {
+        const std::int64_t count = std::ranges::count(codes, code);
         const double step = std::ldexp(1.0, parameters.exp_min + unit);
         result.rounded += count;
-        if (count > 0) {
-          result.largest_error = std::max(result.largest_error, step * std::abs(table[code] - (is_negative ? -magnitude : magnitude)));
-        }
+        if (count > 0)
+          result.largest_error = std::max(result.largest_error, step * std::abs(integer - (is_negative ? -magnitude : magnitude)));
       }
     }
-    std::int8_t* dst = result.codes.data() + o * depth;
-    for (std::size_t i = 0; i < codes.size(); ++i) dst[i] = table[at(codes[i])];  // table[0] stays 0
+    kernel.lookup({.codes = codes.data(), .count = depth, .table = &table, .levels = 2 * range.most + 3, .dst = dst});  // table[0] stays 0
     const double scale = std::ldexp(1.0, parameters.exp_min + unit);
     result.scale[at(o)] = static_cast<float>(turns ? -scale : scale);
   }
@@ -136,11 +143,11 @@ LevelIntegers integers_of(std::span<const float> levels) {
 }
 
 // Levels of a format whose elements all share one table; nothing when no small integers come as near as 8 bits per output do.
-std::optional<IntegerWeights> from_levels(const QuantizedTensor& tensor, std::int64_t outputs) {
+std::optional<IntegerWeights> from_levels(const QuantizedTensor& tensor, std::int64_t outputs, std::vector<std::int8_t>& storage) {
   const CodeTable table = code_table(tensor, kMaxLevels);
   if (table.buckets > 1 || table.values.empty()) return std::nullopt;
   std::vector<bool> occurs(table.values.size());
-  for (const std::int32_t code : table.codes) occurs[at(code)] = true;
+  for (const std::uint8_t code : table.codes) occurs[at(code)] = true;
   std::vector<float> levels = table.values;
   for (std::size_t i = 0; i < levels.size(); ++i) {
     if (!occurs[i]) levels[i] = 0.0F;  // asks for nothing
@@ -149,14 +156,22 @@ std::optional<IntegerWeights> from_levels(const QuantizedTensor& tensor, std::in
   double largest = 0.0;
   for (const float level : levels) largest = std::max(largest, std::abs(static_cast<double>(level)));
   if (found.error > largest / (2 * kMost)) return std::nullopt;
-  IntegerWeights result{.codes = std::vector<std::int8_t>(table.codes.size()),
+  IntegerWeights result{.codes = std::move(storage),
                         .scale = std::vector<float>(at(outputs), static_cast<float>(found.scale)),
                         .largest_error = 0.0,
                         .rounded = 0,
                         .rule = std::string(kLevelIntegersRule)};
-  for (std::size_t i = 0; i < table.codes.size(); ++i) result.codes[i] = found.integers[at(table.codes[i])];
+  result.codes.resize(table.codes.size());
+  std::array<std::int8_t, kMaxLevels> integers{};
+  std::ranges::copy(found.integers, integers.begin());
+  select_quantize(active_isa())
+      .lookup({.codes = table.codes.data(),
+               .count = std::ssize(table.codes),
+               .table = &integers,
+               .levels = static_cast<int>(levels.size()),
+               .dst = result.codes.data()});
   std::vector<std::int64_t> counts(levels.size());
-  for (const std::int32_t code : table.codes) ++counts[at(code)];
+  for (const std::uint8_t code : table.codes) ++counts[at(code)];
   for (std::size_t i = 0; i < levels.size(); ++i) {
     const double error = std::abs(found.integers[i] * found.scale - static_cast<double>(levels[i]));
     if (error > largest * 0x1p-22) result.rounded += counts[i];
@@ -165,12 +180,13 @@ std::optional<IntegerWeights> from_levels(const QuantizedTensor& tensor, std::in
   return result;
 }
 
-IntegerWeights from_values(std::span<const float> values, std::int64_t outputs, std::int64_t depth) {
-  IntegerWeights result{.codes = std::vector<std::int8_t>(values.size()),
+IntegerWeights from_values(std::span<const float> values, std::int64_t outputs, std::int64_t depth, std::vector<std::int8_t> storage) {
+  IntegerWeights result{.codes = std::move(storage),
                         .scale = std::vector<float>(at(outputs), 1.0F),
                         .largest_error = 0.0,
                         .rounded = 0,
                         .rule = "rounded to 8 bits per output"};
+  result.codes.assign(values.size(), 0);
   for (std::int64_t o = 0; o < outputs; ++o) {
     const float* src = values.data() + o * depth;
     float largest = 0.0F;
@@ -189,15 +205,15 @@ IntegerWeights from_values(std::span<const float> values, std::int64_t outputs, 
 
 }  // namespace
 
-IntegerWeights integer_weights(const Weight& weight) {
+IntegerWeights integer_weights(const Weight& weight, std::vector<std::int8_t> storage) {
   const Shape& shape = weight_shape(weight);
   const std::int64_t outputs = shape[0];
   const std::int64_t depth = outputs == 0 ? 0 : shape.element_count() / outputs;
   const auto* tensor = std::get_if<QuantizedTensor>(&weight);
-  if (tensor == nullptr) return from_values(std::get<FloatTensor>(weight).values, outputs, depth);
-  if (tensor->format().get_if<PowerOfTwo>() != nullptr) return from_powers_of_two(*tensor, outputs, depth);
-  if (std::optional<IntegerWeights> levels = from_levels(*tensor, outputs)) return *std::move(levels);
-  return from_values(tensor->dequantize(), outputs, depth);
+  if (tensor == nullptr) return from_values(std::get<FloatTensor>(weight).values, outputs, depth, std::move(storage));
+  if (tensor->format().get_if<PowerOfTwo>() != nullptr) return from_powers_of_two(*tensor, outputs, depth, std::move(storage));
+  if (std::optional<IntegerWeights> levels = from_levels(*tensor, outputs, storage)) return *std::move(levels);
+  return from_values(tensor->dequantize(), outputs, depth, std::move(storage));
 }
 
 Weight transposed(const Weight& weight) {

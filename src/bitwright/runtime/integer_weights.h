@@ -31,8 +31,8 @@ inline constexpr std::string_view kLevelIntegersRule = "levels as small integers
 /// all levels; exact when the levels have such integers. For ternary these are the fraction b / a with
 /// a <= 127 that is nearest to the ratio of the scales: off by at most 1/254 of the larger scale, by some 10^-4 where the ratio is not near
 /// 0 or 1. Everything else, and levels that no small integers come near: 1/127 of the output's largest weight, to the nearest. Rounding:
-/// nearest, ties to even. Exactness: `largest_error` and `rounded` are measured, not estimated.
-[[nodiscard]] IntegerWeights integer_weights(const Weight& weight);
+/// nearest, ties to even. Exactness: `largest_error` and `rounded` are measured, not estimated. `storage` lends its memory to the codes.
+[[nodiscard]] IntegerWeights integer_weights(const Weight& weight, std::vector<std::int8_t> storage = {});
 
 /// The same matrix with its two axes exchanged; values of several buckets become floats, since buckets run along rows.
 /// Requires: rank 2.

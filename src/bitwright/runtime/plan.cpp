@@ -95,7 +95,7 @@ const dnnl::engine& cpu_engine() {
 ThreadScope::ThreadScope(int threads) noexcept : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
 ThreadScope::~ThreadScope() { omp_set_num_threads(before_); }
 
-PrimitiveStep::PrimitiveStep(dnnl::primitive primitive, std::vector<PrimitiveArgument> arguments)
+PrimitiveStep::PrimitiveStep(std::future<dnnl::primitive> primitive, std::vector<PrimitiveArgument> arguments)
     : Step(
           [&] {
             std::vector<BufferId> buffers;
@@ -111,11 +111,12 @@ PrimitiveStep::PrimitiveStep(dnnl::primitive primitive, std::vector<PrimitiveArg
             }
             return buffers;
           }()),
-      primitive_(std::move(primitive)),
+      pending_(std::move(primitive)),
       arguments_(std::move(arguments)),
       stream_(cpu_engine()) {}
 
 void PrimitiveStep::bind(std::span<float* const> buffers) {
+  primitive_ = pending_.get();
   for (const PrimitiveArgument& argument : arguments_) {
     memories_.push_back(argument.constant ? argument.constant : dnnl::memory(argument.desc, cpu_engine(), buffers[argument.buffer]));
     c_arguments_.push_back({.arg = argument.id, .memory = memories_.back().get()});

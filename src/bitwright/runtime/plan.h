@@ -10,6 +10,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include <functional>
+#include <future>
 #include <memory>
 #include <span>
 #include <string>
@@ -52,11 +53,13 @@ struct PrimitiveArgument {
 /// A oneDNN primitive.
 class PrimitiveStep final : public Step {
  public:
-  PrimitiveStep(dnnl::primitive primitive, std::vector<PrimitiveArgument> arguments);
+  PrimitiveStep(std::future<dnnl::primitive> primitive, std::vector<PrimitiveArgument> arguments);
+  /// Waits for the primitive and throws what its making threw.
   void bind(std::span<float* const> buffers) override;
   void run() override;
 
  private:
+  std::future<dnnl::primitive> pending_;
   dnnl::primitive primitive_;
   std::vector<PrimitiveArgument> arguments_;
   std::vector<dnnl::memory> memories_;

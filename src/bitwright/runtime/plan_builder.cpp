@@ -72,7 +72,13 @@ PlanBuilder::PlanBuilder(const Model& model, const PlanRequest& request, Constan
       forms_(model.graph, usable(request.activations, refusal_), request.scales,
              [this](const Node& node) { return multiplies_narrow(model_, shapes_, node); }),
       observer_(request.observer),
-      constants_(constants) {
+      constants_(constants),
+      maker_(request.threads) {
+  if (activations() == Activations::int8) {
+    std::int64_t largest = 0;
+    for (const auto& [name, weight] : model.weights) largest = std::max(largest, weight_shape(weight).element_count());
+    passing_weights_.codes.reserve(static_cast<std::size_t>(largest));
+  }
   const GraphInput& input = model.graph.inputs.front();
   const PlannedValue& value = make_value(input.name, plain_desc(shape(input.name)));
   input_buffer_ = value.buffer;
@@ -347,11 +353,12 @@ dnnl::memory PlanBuilder::stored_constant(const std::string& key, const void* va
                                           const dnnl::memory::desc& desc) {
   BITWRIGHT_ASSERT(bytes == plain.get_size());
   return constants_.memory(key, desc, [&] {
-    dnnl::memory target(desc, cpu_engine());
+    dnnl::memory target = constants_.allocate(desc, cpu_engine());
     if (plain == desc) {
       std::memcpy(target.get_data_handle(), values, bytes);
       return target;
     }
+    const ThreadScope one(1);  // the session's other threads make primitives meanwhile
     dnnl::stream stream(cpu_engine());
     dnnl::memory from(plain, cpu_engine(), const_cast<void*>(values));  // only read
     dnnl::reorder(from, target).execute(stream, from, target);
@@ -364,10 +371,22 @@ void PlanBuilder::add_step(std::unique_ptr<Step> step) { plan_.steps.push_back(s
 
 void PlanBuilder::add_primitive(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,
                                 std::vector<PrimitiveArgument> arguments) {
+  std::promise<dnnl::primitive> made;
+  made.set_value(primitive);
+  add_step_of(made.get_future(), scratchpad, std::move(arguments));
+}
+
+void PlanBuilder::add_primitive(PrimitiveMaker::Make make, const dnnl::memory::desc& scratchpad,
+                                std::vector<PrimitiveArgument> arguments) {
+  add_step_of(maker_.ask_for(std::move(make)), scratchpad, std::move(arguments));
+}
+
+void PlanBuilder::add_step_of(std::future<dnnl::primitive> primitive, const dnnl::memory::desc& scratchpad,
+                              std::vector<PrimitiveArgument> arguments) {
   if (scratchpad.get_size() > 0) {
     arguments.push_back(writes(DNNL_ARG_SCRATCHPAD, {.desc = scratchpad, .buffer = new_buffer(bytes_of(scratchpad))}));
   }
-  add_step(std::make_unique<PrimitiveStep>(primitive, std::move(arguments)));
+  add_step(std::make_unique<PrimitiveStep>(std::move(primitive), std::move(arguments)));
 }
 
 void PlanBuilder::add_loop(std::vector<BufferId> reads, std::vector<BufferId> writes, LoopStep::Loop loop) {

@@ -4,6 +4,7 @@
 #include "bitwright/runtime/constant_cache.h"
 #include "bitwright/runtime/convert.h"
 #include "bitwright/runtime/plan.h"
+#include "bitwright/runtime/primitive_maker.h"
 #include "bitwright/runtime/value_forms.h"
 
 #include <map>
@@ -48,6 +49,12 @@ class PlanBuilder {
   [[nodiscard]] const Weight& weight(const Node& node, std::size_t input) const;
   /// Its values as float; empty for an input that is left out.
   [[nodiscard]] std::vector<float> weight_floats(const Node& node, std::size_t input) const;
+  /// Memory that weights pass through on their way to a kernel's layout: whoever is done leaves it for the next, which finds it in the cache.
+  struct PassingWeights {
+    std::vector<float> values;
+    std::vector<std::int8_t> codes;
+  };
+  [[nodiscard]] PassingWeights& passing_weights() noexcept { return passing_weights_; }
 
   /// A planned value as its maker left it. Throws: `Error(unsupported)` when the input is a weight.
   [[nodiscard]] const PlannedValue& stored_value(const Node& node, std::size_t input) const;
@@ -106,6 +113,8 @@ class PlanBuilder {
   void add_step(std::unique_ptr<Step> step);
   /// Adds a primitive with its scratchpad.
   void add_primitive(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::vector<PrimitiveArgument> arguments);
+  /// For primitives that take long to make: whoever makes them, it may be on another thread.
+  void add_primitive(PrimitiveMaker::Make make, const dnnl::memory::desc& scratchpad, std::vector<PrimitiveArgument> arguments);
   void add_loop(std::vector<BufferId> reads, std::vector<BufferId> writes, LoopStep::Loop loop);
   void report(const Node& node, std::string kernel, std::vector<std::string> refusals = {}, ValueType type = ValueType::float32);
 
@@ -123,6 +132,7 @@ class PlanBuilder {
   void add_reorder(const std::string& name, const PlannedValue& src, const PlannedValue& dst);
   /// A reorder that changes the type. Returns the kernel's name.
   std::string add_conversion(const std::string& name, const PlannedValue& src, const PlannedValue& dst);
+  void add_step_of(std::future<dnnl::primitive> primitive, const dnnl::memory::desc& scratchpad, std::vector<PrimitiveArgument> arguments);
   dnnl::memory stored_constant(const std::string& key, const void* values, std::size_t bytes, const dnnl::memory::desc& plain,
                                const dnnl::memory::desc& desc);
 
@@ -134,6 +144,8 @@ class PlanBuilder {
   ValueObserver observer_;
   std::vector<std::string> unobserved_;
   ConstantCache& constants_;
+  PassingWeights passing_weights_;
+  PrimitiveMaker maker_;
   Plan plan_;
   std::vector<std::int64_t> buffer_bytes_;
   std::map<std::string, PlannedValue, std::less<>> values_;

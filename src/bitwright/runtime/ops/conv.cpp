@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 namespace bitwright {
 namespace {
@@ -122,7 +123,7 @@ void plan_convolution(PlanBuilder& builder, const Node& node, std::vector<std::s
         builder, node, tail, narrow,
         [&](const NarrowTypes& types) {
           const auto pd = describe(types.src, types.weights, types.bias, types.dst, types.attributes);
-          return NarrowPrimitive{.primitive = dnnl::convolution_forward(pd),
+          return NarrowPrimitive{.make = [pd] { return dnnl::convolution_forward(pd); },
                                  .name = std::string("conv:") + pd.impl_info_str(),
                                  .weights = pd.weights_desc(),
                                  .scratchpad = pd.scratchpad_desc()};
@@ -131,7 +132,7 @@ void plan_convolution(PlanBuilder& builder, const Node& node, std::vector<std::s
     if (refusals.empty()) return;
   }
 
-  const FoldedProduct product = fold_product(builder, node, tail);
+  FoldedProduct product = fold_product(builder, node, tail);
   const dnnl::convolution_forward::primitive_desc chosen =
       describe(any_desc(src_shape.dims()), any_desc(weight_dims.dims()), plain_desc(bias_dims), any_desc(builder.shape(tail.output).dims()),
                tail_attributes(tail));
@@ -141,8 +142,9 @@ void plan_convolution(PlanBuilder& builder, const Node& node, std::vector<std::s
   const PlannedValue dst = builder.destination_of(tail, chosen.dst_desc());
   const dnnl::memory weights =
       builder.constant(constant_key(node, "weight"), product.weights, plain_desc(weight_dims), chosen.weights_desc());
+  builder.passing_weights().values = std::move(product.weights);
   const dnnl::memory bias = builder.constant(constant_key(node, "bias"), product.bias, plain_desc(bias_dims), plain_desc(bias_dims));
-  builder.add_primitive(dnnl::convolution_forward(chosen), chosen.scratchpad_desc(),
+  builder.add_primitive([chosen] { return dnnl::convolution_forward(chosen); }, chosen.scratchpad_desc(),
                         {reads(DNNL_ARG_SRC, converted), constant_argument(DNNL_ARG_WEIGHTS, weights),
                          constant_argument(DNNL_ARG_BIAS, bias), tail.residual ? updates(DNNL_ARG_DST, dst) : writes(DNNL_ARG_DST, dst)});
 }

@@ -4,6 +4,8 @@
 #include "bitwright/runtime/ops/plan_ops.h"
 #include "bitwright/runtime/ops/product.h"
 
+#include <utility>
+
 namespace bitwright {
 namespace {
 
@@ -36,7 +38,7 @@ void plan_inner_product(PlanBuilder& builder, const Node& node, std::vector<std:
     refusals = try_narrow_product(builder, node, tail, narrow, choose_inner_product, std::move(refusals));
     if (refusals.empty()) return;
   }
-  const FoldedProduct product = fold_product(builder, node, tail);
+  FoldedProduct product = fold_product(builder, node, tail);
   const Shape bias_dims{weight[0]};
   const dnnl::inner_product_forward::desc desc(dnnl::prop_kind::forward_inference, any_desc(src_shape.dims()), any_desc(weight.dims()),
                                                plain_desc(bias_dims), any_desc(builder.shape(tail.output).dims()));
@@ -46,8 +48,9 @@ void plan_inner_product(PlanBuilder& builder, const Node& node, std::vector<std:
   const PlannedValue converted = builder.value_as(node.inputs[0], chosen.src_desc());
   const PlannedValue dst = builder.destination_of(tail, chosen.dst_desc());
   const dnnl::memory weights = builder.constant(constant_key(node, "weight"), product.weights, plain_desc(weight), chosen.weights_desc());
+  builder.passing_weights().values = std::move(product.weights);
   const dnnl::memory bias = builder.constant(constant_key(node, "bias"), product.bias, plain_desc(bias_dims), plain_desc(bias_dims));
-  builder.add_primitive(dnnl::inner_product_forward(chosen), chosen.scratchpad_desc(),
+  builder.add_primitive([chosen] { return dnnl::inner_product_forward(chosen); }, chosen.scratchpad_desc(),
                         {reads(DNNL_ARG_SRC, converted), constant_argument(DNNL_ARG_WEIGHTS, weights),
                          constant_argument(DNNL_ARG_BIAS, bias), tail.residual ? updates(DNNL_ARG_DST, dst) : writes(DNNL_ARG_DST, dst)});
 }

@@ -71,7 +71,7 @@ void plan_stored(PlanBuilder& builder, const Node& node) {
       builder.constant(constant_key(node, "weight"), builder.weight_floats(node, 1), stored, chosen.weights_desc());
   const dnnl::memory bias = builder.constant(constant_key(node, "bias"), bias_of(tail, outputs), bias_desc, bias_desc);
   const PlannedValue dst = builder.make_value(tail.output, plain_desc(builder.shape(tail.output)));
-  builder.add_primitive(dnnl::inner_product_forward(chosen), chosen.scratchpad_desc(),
+  builder.add_primitive([chosen] { return dnnl::inner_product_forward(chosen); }, chosen.scratchpad_desc(),
                         {reads(DNNL_ARG_SRC, {.desc = src_desc, .buffer = src.buffer}), constant_argument(DNNL_ARG_WEIGHTS, weights),
                          constant_argument(DNNL_ARG_BIAS, bias), writes(DNNL_ARG_DST, {.desc = dst_desc, .buffer = dst.buffer})});
 }
@@ -85,7 +85,7 @@ void plan_computed(PlanBuilder& builder, const Node& node) {
   const dnnl::matmul::primitive_desc chosen({a_desc, b_desc, plain_desc(dst_shape)}, strict_attributes(), cpu_engine());
   const PlannedValue dst = builder.make_value(node.outputs.front(), plain_desc(dst_shape));
   builder.report(node, std::string("onednn:matmul:") + chosen.impl_info_str());
-  builder.add_primitive(dnnl::matmul(chosen), chosen.scratchpad_desc(),
+  builder.add_primitive([chosen] { return dnnl::matmul(chosen); }, chosen.scratchpad_desc(),
                         {reads(DNNL_ARG_SRC, {.desc = a_desc, .buffer = a.buffer}),
                          reads(DNNL_ARG_WEIGHTS, {.desc = b_desc, .buffer = b.buffer}), writes(DNNL_ARG_DST, dst)});
 }

@@ -54,7 +54,7 @@ dnnl::memory::desc per_output(std::int64_t outputs, std::size_t rank) {
 NarrowPrimitive choose_inner_product(const NarrowTypes& types) {
   const dnnl::inner_product_forward::primitive_desc chosen(
       {dnnl::prop_kind::forward_inference, types.src, types.weights, types.bias, types.dst}, types.attributes, cpu_engine());
-  return {.primitive = dnnl::inner_product_forward(chosen),
+  return {.make = [chosen] { return dnnl::inner_product_forward(chosen); },
           .name = std::string("inner_product:") + chosen.impl_info_str(),
           .weights = chosen.weights_desc(),
           .scratchpad = chosen.scratchpad_desc()};
@@ -71,8 +71,10 @@ std::vector<std::string> try_narrow_product(PlanBuilder& builder, const Node& no
     return refusals;
   }
   const ResultForms forms = result_forms(builder, tail);
-  const NarrowWeights weights = is_int8 ? int8_weights(product.weight, tail.scale, product.bias, product.source.scale)
-                                        : bfloat16_weights(product.weight, tail.scale, product.bias);
+  PlanBuilder::PassingWeights& passing = builder.passing_weights();
+  NarrowWeights weights =
+      is_int8 ? int8_weights(product.weight, tail.scale, product.bias, product.source.scale, std::exchange(passing.codes, {}))
+              : bfloat16_weights(product.weight, tail.scale, product.bias, std::exchange(passing.values, {}));
 
   dnnl::primitive_attr attributes = strict_attributes();
   dnnl::post_ops post_operations;
@@ -126,6 +128,11 @@ std::vector<std::string> try_narrow_product(PlanBuilder& builder, const Node& no
       is_int8 ? builder.constant(constant_key(node, "weight"), std::span<const std::int8_t>(weights.codes),
                                  with_type(plain, ValueType::int8), chosen.weights)
               : builder.constant(constant_key(node, "weight"), std::span<const float>(weights.values), plain, chosen.weights);
+  if (is_int8) {
+    passing.codes = std::move(weights.codes);
+  } else {
+    passing.values = std::move(weights.values);
+  }
   const dnnl::memory bias =
       builder.constant(constant_key(node, "narrow_bias"), std::span<const float>(weights.bias), types.bias, types.bias);
   arguments.push_back(reads(DNNL_ARG_SRC, {.desc = types.src, .buffer = src.buffer}));
@@ -133,7 +140,7 @@ std::vector<std::string> try_narrow_product(PlanBuilder& builder, const Node& no
   arguments.push_back(constant_argument(DNNL_ARG_BIAS, bias));
   const PlannedValue seen{.desc = types.dst, .buffer = dst.buffer};
   arguments.push_back(tail.residual ? updates(DNNL_ARG_DST, seen) : writes(DNNL_ARG_DST, seen));
-  builder.add_primitive(chosen.primitive, chosen.scratchpad, std::move(arguments));
+  builder.add_primitive(std::move(chosen.make), chosen.scratchpad, std::move(arguments));
   if (!weights.note.empty()) refusals.push_back(weights.note);
   builder.report(node, "onednn:" + chosen.name, std::move(refusals), is_int8 ? ValueType::int8 : ValueType::bfloat16);
   return {};

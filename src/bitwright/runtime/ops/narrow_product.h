@@ -31,7 +31,7 @@ struct NarrowTypes {
 
 /// A primitive that was chosen, with what is needed to run it.
 struct NarrowPrimitive {
-  dnnl::primitive primitive;
+  PrimitiveMaker::Make make;
   std::string name;  ///< kind and implementation, e.g. `conv:brgconv:avx512_core_amx_int8`
   dnnl::memory::desc weights;
   dnnl::memory::desc scratchpad;

@@ -45,8 +45,9 @@ float round_to_bfloat16(float value) noexcept {
   return std::bit_cast<float>((bits + 0x7FFFU + ((bits >> 16) & 1U)) & 0xFFFF0000U);
 }
 
-NarrowWeights int8_weights(const Weight& weight, const std::vector<float>& tail_scale, const std::vector<float>& bias, float source_scale) {
-  IntegerWeights integers = integer_weights(weight);
+NarrowWeights int8_weights(const Weight& weight, const std::vector<float>& tail_scale, const std::vector<float>& bias, float source_scale,
+                           std::vector<std::int8_t> storage) {
+  IntegerWeights integers = integer_weights(weight, std::move(storage));
   NarrowWeights result;
   result.note = note_of(integers);
   for (std::size_t o = 0; o < bias.size(); ++o) {
@@ -59,17 +60,22 @@ NarrowWeights int8_weights(const Weight& weight, const std::vector<float>& tail_
   return result;
 }
 
-NarrowWeights bfloat16_weights(const Weight& weight, const std::vector<float>& tail_scale, const std::vector<float>& bias) {
+NarrowWeights bfloat16_weights(const Weight& weight, const std::vector<float>& tail_scale, const std::vector<float>& bias,
+                               std::vector<float> storage) {
   const std::size_t depth = depth_of(weight);
   NarrowWeights result;
+  result.values = std::move(storage);
+  result.values.resize(static_cast<std::size_t>(weight_shape(weight).element_count()));
   const auto* tensor = std::get_if<QuantizedTensor>(&weight);
+  bool is_done = false;
   if (tensor != nullptr && tensor->format().get_if<PowerOfTwo>() != nullptr) {
-    result.values = tensor->dequantize();
+    tensor->dequantize_into(result.values);
+    is_done = true;
     for (const float scale : tail_scale) result.factor.push_back(static_cast<double>(scale));
   } else if (tensor != nullptr) {
     const IntegerWeights integers = integer_weights(weight);
-    const bool is_exact = integers.rule == kLevelIntegersRule;
-    if (is_exact) {
+    is_done = integers.rule == kLevelIntegersRule;
+    if (is_done) {
       result.values.assign(integers.codes.begin(), integers.codes.end());
       result.note = note_of(integers);
       for (std::size_t o = 0; o < bias.size(); ++o) {
@@ -77,8 +83,8 @@ NarrowWeights bfloat16_weights(const Weight& weight, const std::vector<float>& t
       }
     }
   }
-  if (result.values.empty()) {
-    result.values = weight_values(weight);
+  if (!is_done) {
+    copy_weight_values(weight, result.values);
     for (std::size_t i = 0; i < result.values.size(); ++i) {
       const float scaled = tail_scale.empty() ? result.values[i] : result.values[i] * tail_scale[i / depth];
       result.values[i] = round_to_bfloat16(scaled);

@@ -64,7 +64,7 @@ GemvPackedWeights pack_weights(const PackedChoice& choice, std::int64_t outputs,
     return GemvPackedWeights(table.codes, outputs, inputs, table.values,
                              {.size = table.bucket_size, .scales = table.scales, .mins = table.mins});
   }
-  std::vector<std::int32_t> codes(table.codes.size());
+  std::vector<std::uint8_t> codes(table.codes.size());
   for (std::int64_t i = 0; i < inputs; ++i) {
     for (std::int64_t j = 0; j < outputs; ++j) {
       codes[static_cast<std::size_t>(j * inputs + i)] = table.codes[static_cast<std::size_t>(i * outputs + j)];

@@ -2,6 +2,7 @@
 #include "bitwright/runtime/ops/product.h"
 
 #include <span>
+#include <utility>
 
 namespace bitwright {
 
@@ -14,12 +15,15 @@ std::vector<float> folded_bias(const PlanBuilder& builder, const Node& node, con
   return bias;
 }
 
-FoldedProduct fold_product(const PlanBuilder& builder, const Node& node, const FusedTail& tail) {
-  FoldedProduct product{.weights = builder.weight_floats(node, 1), .bias = folded_bias(builder, node, tail)};
+FoldedProduct fold_product(PlanBuilder& builder, const Node& node, const FusedTail& tail) {
+  const Weight& weight = builder.weight(node, 1);
+  FoldedProduct product{.weights = std::exchange(builder.passing_weights().values, {}), .bias = folded_bias(builder, node, tail)};
+  product.weights.resize(static_cast<std::size_t>(weight_shape(weight).element_count()));
+  copy_weight_values(weight, product.weights);
   if (!tail.scale.empty()) {
     const std::size_t per_channel = product.weights.size() / tail.scale.size();
     for (std::size_t c = 0; c < tail.scale.size(); ++c) {
-      for (float& weight : std::span(product.weights).subspan(c * per_channel, per_channel)) weight *= tail.scale[c];
+      for (float& value : std::span(product.weights).subspan(c * per_channel, per_channel)) value *= tail.scale[c];
     }
   }
   return product;

@@ -10,7 +10,7 @@ struct FoldedProduct {
   std::vector<float> weights;
   std::vector<float> bias;  ///< always one per output channel, 0 where the node has none
 };
-[[nodiscard]] FoldedProduct fold_product(const PlanBuilder& builder, const Node& node, const FusedTail& tail);
+[[nodiscard]] FoldedProduct fold_product(PlanBuilder& builder, const Node& node, const FusedTail& tail);
 
 /// Bias alone with the tail's scale and shift: scale * bias + shift.
 [[nodiscard]] std::vector<float> folded_bias(const PlanBuilder& builder, const Node& node, const FusedTail& tail);
