@@ -39,12 +39,12 @@ double read_speed(const Shape2& shape, std::int64_t bytes) {
   return known[size];
 }
 
-std::vector<std::int32_t> random_codes(std::int64_t count, int levels) {
-  std::vector<std::int32_t> codes(static_cast<std::size_t>(count));
+std::vector<std::uint8_t> random_codes(std::int64_t count, int levels) {
+  std::vector<std::uint8_t> codes(static_cast<std::size_t>(count));
   std::uint32_t state = 1;  // speed does not depend on the law of the codes
-  for (std::int32_t& code : codes) {
+  for (std::uint8_t& code : codes) {
     state = state * 1664525U + 1013904223U;
-    code = static_cast<std::int32_t>((state >> 12) % static_cast<std::uint32_t>(levels));
+    code = static_cast<std::uint8_t>((state >> 12) % static_cast<std::uint32_t>(levels));
   }
   return codes;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/machine_peaks.h"
 
+#include "bitwright/core/huge_block.h"
 #include "bitwright/core/cpu.h"
 
 #include <algorithm>
@@ -234,8 +235,8 @@ void measure_integers(MachinePeaks& peaks) {
 
 void measure_memory(MachinePeaks& peaks) {
   const auto count = static_cast<std::size_t>(kBufferBytes / 8);
-  const std::vector<std::uint64_t> src(count, 1);
-  std::vector<std::uint64_t> dst(count, 2);  // written before, so that no page is new when it is timed
+  const std::vector<std::uint64_t, HugeAllocator<std::uint64_t>> src(count, 1);
+  std::vector<std::uint64_t, HugeAllocator<std::uint64_t>> dst(count, 2);  // written before, so that no page is new when it is timed
   auto* const sum = [] {
 #if defined(__x86_64__)
     if (has_feature("avx512f")) return &sum_avx512;

@@ -21,10 +21,11 @@ for part in "$@"; do
     load)
       for activations in float32 bfloat16 int8; do
         "$bin/load_bench" resnet18:pow2:5 --activations "$activations" --json "$results/load-resnet18-$activations.json"
+        "$bin/load_bench" resnet18:pow2:5 --activations "$activations" --threads 2 --json "$results/load-resnet18-$activations-2-threads.json"
       done ;;
     kernels)
-      "$bin/gemv_bench" --benchmark_filter='4096x(4096|25088/cold)/levels:(3|16|17)(/planes:1)?/batch:1/' --benchmark_out="$results/kernels-gemv.json"
-      "$bin/quantize_bench" --benchmark_filter='round:.*/268435456' --benchmark_out="$results/kernels-rounding.json"
+      "$bin/gemv_bench" --benchmark_filter='4096x(4096|25088/cold)/(levels:(3|16|17)|digits)(/planes:1)?/batch:1/' --benchmark_out="$results/kernels-gemv.json"
+      "$bin/quantize_bench" --benchmark_filter='(neon|avx2|avx512)/round:.*/268435456' --benchmark_out="$results/kernels-rounding.json"
       # Where it ran is nobody's business.
       sed -i '/"host_name":/d; /"executable":/d' "$results"/kernels-*.json ;;
     accuracy)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a packed file to the first image's scores, in a fresh process each time: what a user waits for. The file is in the page cache, as it
 // is the second time anyone opens it.
-//   load_bench FILE.bw|NETWORK:FORMAT [--activations TYPE] [--samples N] [--json FILE]
+//   load_bench FILE.bw|NETWORK:FORMAT [--activations TYPE] [--threads N] [--samples N] [--json FILE]
 // NETWORK:FORMAT, e.g. resnet18:pow2:5, makes the file first. Printed: medians over the processes.
 #include "bench/median.h"
 #include "bench/peers/report.h"
@@ -36,11 +36,11 @@ using Clock = std::chrono::steady_clock;
 double since_ms(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
 /// One process' share: opens the file, runs one image, prints the parts of the time.
-void run_once(const fs::path& file, Activations activations) {
+void run_once(const fs::path& file, Activations activations, int threads) {
   const auto start = Clock::now();
   Model model = load_packed(file);
   const double read_ms = since_ms(start);
-  Session session(std::move(model), {.threads = 1, .batch = 1, .activations = activations});
+  Session session(std::move(model), {.threads = threads, .batch = 1, .activations = activations});
   const double planned_ms = since_ms(start);
   const std::vector<float> input(static_cast<std::size_t>(session.input_shape().element_count()), 0.5F);
   std::vector<float> output(static_cast<std::size_t>(session.output_shape().element_count()));
@@ -71,20 +71,21 @@ Model calibrated(const Model& model) {
   return calibrate(model, values);
 }
 
-int samples_of(std::string_view digits) {
-  int samples = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), samples);
-  if (error != std::errc() || end != digits.data() + digits.size() || samples < 1) {
-    fail(ErrorCode::usage, "SAMPLES: not a number (found \"{}\", need 1 or more); correct it.", digits);
+int number_of(std::string_view what, std::string_view digits) {
+  int number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (error != std::errc() || end != digits.data() + digits.size() || number < 1) {
+    fail(ErrorCode::usage, "{}: not a number (found \"{}\", need 1 or more); correct it.", what, digits);
   }
-  return samples;
+  return number;
 }
 
-Json measure(const std::string& self, const fs::path& file, Activations activations, int samples) {
+Json measure(const std::string& self, const fs::path& file, Activations activations, int threads, int samples) {
   std::map<std::string, std::vector<double>> parts;
   for (int i = 0; i <= samples; ++i) {
     const SubprocessResult result =
-        run_subprocess({self, "--once", file.string(), std::string(activations_name(activations))}, {}, KeptStreams::stdout_only);
+        run_subprocess({self, "--once", file.string(), std::string(activations_name(activations)), std::to_string(threads)}, {},
+                       KeptStreams::stdout_only);
     if (result.exit_status != 0)
       fail(ErrorCode::io, "{}: the measured process failed (exit {}); run it by hand.", self, result.exit_status);
     if (i == 0) continue;  // it brings the file and the program into the page cache
@@ -99,27 +100,30 @@ Json measure(const std::string& self, const fs::path& file, Activations activati
 struct LoadOptions {
   std::string source;
   Activations activations = Activations::float32;
+  int threads = 1;
   int samples = 20;
   fs::path json;
 };
 
 LoadOptions parse_options(std::span<const char* const> arguments) {
-  constexpr std::string_view kUsage = "give FILE.bw|NETWORK:FORMAT [--activations TYPE] [--samples N] [--json FILE]";
+  constexpr std::string_view kUsage = "give FILE.bw|NETWORK:FORMAT [--activations TYPE] [--threads N] [--samples N] [--json FILE]";
   if (arguments.empty()) fail(ErrorCode::usage, "load_bench: no file (found 0 arguments, need 1 or more); {}.", kUsage);
   LoadOptions options{.source = arguments[0], .json = {}};
   for (std::size_t i = 1; i < arguments.size(); i += 2) {
     const std::string_view option = arguments[i];
-    const bool known = option == "--activations" || option == "--samples" || option == "--json";
+    const bool known = option == "--activations" || option == "--threads" || option == "--samples" || option == "--json";
     if (!known || i + 1 == arguments.size()) fail(ErrorCode::usage, "load_bench: bad option \"{}\"; {}.", option, kUsage);
     if (option == "--activations") options.activations = parse_activations(arguments[i + 1]);
-    if (option == "--samples") options.samples = samples_of(arguments[i + 1]);
+    if (option == "--threads") options.threads = number_of(option, arguments[i + 1]);
+    if (option == "--samples") options.samples = number_of(option, arguments[i + 1]);
     if (option == "--json") options.json = arguments[i + 1];
   }
   return options;
 }
 
 void run(const std::string& self, std::span<const char* const> arguments) {
-  if (arguments.size() == 3 && std::string_view(arguments[0]) == "--once") return run_once(arguments[1], parse_activations(arguments[2]));
+  if (arguments.size() == 4 && std::string_view(arguments[0]) == "--once")
+    return run_once(arguments[1], parse_activations(arguments[2]), number_of("threads", arguments[3]));
   const LoadOptions options = parse_options(arguments);
   fs::path file = options.source;
   const bool makes_file = !fs::exists(file);
@@ -131,12 +135,14 @@ void run(const std::string& self, std::span<const char* const> arguments) {
   const std::string_view activations = activations_name(options.activations);
   Json result = {{"cpu", cpu_name()},
                  {"date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))},
-                 {"command", fmt::format("build/bench/bin/load_bench {} --activations {}", options.source, activations)},
+                 {"command", fmt::format("build/bench/bin/load_bench {} --activations {}{}", options.source, activations,
+                                         options.threads == 1 ? "" : fmt::format(" --threads {}", options.threads))},
                  {"source", options.source},
                  {"activations", activations},
+                 {"threads", options.threads},
                  {"file_bytes", fs::file_size(file)},
                  {"samples", options.samples}};
-  const Json medians = measure(self, file, options.activations, options.samples);
+  const Json medians = measure(self, file, options.activations, options.threads, options.samples);
   for (const auto& [name, value] : medians.items()) result[name] = value;
   if (makes_file) fs::remove(file);
   fmt::print("{}\n", result.dump(2));

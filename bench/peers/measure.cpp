@@ -10,7 +10,7 @@
 namespace bitwright {
 namespace {
 
-constexpr double kTurnSeconds = 2e-3;
+constexpr double kTurnSeconds = 50e-3;
 constexpr double kMostRepeats = 50.0;
 
 }  // namespace

@@ -19,7 +19,7 @@ struct Timing {
 };
 
 /// Lets the contenders take turns, so that a drift of the machine's speed meets all alike; the order is reversed after every round. A turn
-/// holds as many runs as fit in two milliseconds, at least one and at most 50.
+/// holds as many runs as fit in 50 milliseconds, at least one and at most 50: the steady state of a network that is used again and again.
 [[nodiscard]] std::vector<Timing> measure_in_turn(std::span<const std::unique_ptr<Contender>> contenders, int samples);
 
 /// The largest |a - b| in percent of the range of b. Requires: equally many.

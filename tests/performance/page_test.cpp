@@ -112,12 +112,17 @@ TEST(PerformanceBars, AccuracyAndLoadingHaveTheirOwnDirections) {
                    {{"source", "resnet18:pow2:5"}, {"total_ms", 80.0}, {"command", "load"}}};
   const std::vector<PerformanceBar> bars = performance_bars(results);
   EXPECT_TRUE(bar_named(bars, "int8 activations against float32").met());
-  EXPECT_TRUE(bar_named(bars, "open and first image").met());
+  EXPECT_TRUE(bar_named(bars, "open and first image, 1 thread").met());
   results.accuracy["int8"] = 90.6;
   results.loads[0]["total_ms"] = 61.0;
   const std::vector<PerformanceBar> worse = performance_bars(results);
   EXPECT_FALSE(bar_named(worse, "int8 activations against float32").met());
-  EXPECT_FALSE(bar_named(worse, "open and first image").met());
+  EXPECT_FALSE(bar_named(worse, "open and first image, 1 thread").met());
+  // Threads have a bar of their own.
+  results.loads.push_back({{"source", "resnet18:pow2:5"}, {"total_ms", 40.0}, {"command", "load"}, {"threads", 2}});
+  const std::vector<PerformanceBar> both = performance_bars(results);
+  EXPECT_FALSE(bar_named(both, "open and first image, 1 thread").met());
+  EXPECT_TRUE(bar_named(both, "open and first image, 2 threads").met());
 }
 
 TEST(PerformancePage, MissedIsWrittenAsMissed) {
