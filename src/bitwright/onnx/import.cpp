@@ -1,11 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/onnx/import.h"
 
+#include "bitwright/core/error.h"
 #include "bitwright/core/file.h"
 #include "bitwright/onnx/importer.h"
 
 namespace bitwright {
 namespace {
+
+/// Names in messages are the file's, and may hold anything.
+std::string printable(std::string_view message) {
+  std::string text;
+  for (const char c : message) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) {
+      text += fmt::format("\\x{:02x}", static_cast<unsigned>(byte));
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
 
 Imported import_bytes(std::span<const std::byte> file, const std::string& source, const std::optional<std::filesystem::path>& folder,
                       std::function<void(std::span<const std::byte>)> release) {
@@ -14,8 +29,8 @@ Imported import_bytes(std::span<const std::byte> file, const std::string& source
     onnx::TensorBytes tensors(source, folder, std::move(release));
     return onnx::Importer(proto, tensors, source).run();
   } catch (const Error& error) {
-    if (error.message().starts_with(source + ":")) throw;
-    throw Error(error.code(), source + ": " + error.message());
+    const std::string message = printable(error.message());
+    throw Error(error.code(), message.starts_with(source + ":") ? message : source + ": " + message);
   }
 }
 

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ranges>
 
 namespace bitwright::onnx {
 namespace {
@@ -159,10 +158,10 @@ void Importer::drop_unread_nodes() {
   // A rule may make more than the file reads, e.g. one Slice per output of a Split.
   std::set<std::string> read(model_.graph.outputs.begin(), model_.graph.outputs.end());
   std::vector<Node> kept;
-  for (Node& node : std::views::reverse(model_.graph.nodes)) {
-    if (std::ranges::none_of(node.outputs, [&](const std::string& output) { return read.contains(output); })) continue;
-    read.insert(node.inputs.begin(), node.inputs.end());
-    kept.push_back(std::move(node));
+  for (auto node = model_.graph.nodes.rbegin(); node != model_.graph.nodes.rend(); ++node) {  // clang 14 cannot read GCC 12's views
+    if (std::ranges::none_of(node->outputs, [&](const std::string& output) { return read.contains(output); })) continue;
+    read.insert(node->inputs.begin(), node->inputs.end());
+    kept.push_back(std::move(*node));
   }
   std::ranges::reverse(kept);
   model_.graph.nodes = std::move(kept);

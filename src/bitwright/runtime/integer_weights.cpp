@@ -89,7 +89,8 @@ IntegerWeights from_powers_of_two(const QuantizedTensor& tensor, std::int64_t ou
     // Exponent of the integer 1, relative to exp_min, and the sign that lets the rarer of +-128 saturate.
     const int unit = span <= kTightSpan ? range.least : range.most - 6;
     const bool turns = span == kTightSpan && range.positive_tops > range.negative_tops;
-    for (int code = 1; code <= 2 * range.most + 2; ++code) {
+    const int last = std::min(2 * range.most + 2, static_cast<int>(table.size()) - 1);  // -2^most, where the format has it
+    for (int code = 1; code <= last; ++code) {
       const double magnitude = std::ldexp(1.0, (code - 1) / 2 - unit);
       const bool is_negative = (((code - 1) & 1) != 0) != turns;
       std::int8_t& integer = table[at(code)];
@@ -102,7 +103,7 @@ IntegerWeights from_powers_of_two(const QuantizedTensor& tensor, std::int64_t ou
           result.largest_error = std::max(result.largest_error, step * std::abs(integer - (is_negative ? -magnitude : magnitude)));
       }
     }
-    kernel.lookup({.codes = codes.data(), .count = depth, .table = &table, .levels = 2 * range.most + 3, .dst = dst});  // table[0] stays 0
+    kernel.lookup({.codes = codes.data(), .count = depth, .table = &table, .levels = last + 1, .dst = dst});  // table[0] stays 0
     const double scale = std::ldexp(1.0, parameters.exp_min + unit);
     result.scale[at(o)] = static_cast<float>(turns ? -scale : scale);
   }

@@ -344,6 +344,12 @@ TEST(OnnxImport, SaysWhatIsWrongWithAGraph) {
   EXPECT_EQ(refusal(proto), "invalid_input: net.onnx: output \"z\" is made by no node; check the graph's outputs.");
 }
 
+TEST(OnnxImport, NamesWithControlCharactersStayOnOneLine) {
+  const std::string message = refusal(onnx_graph(13, {0, 3}, {onnx_node("No\nSuch\x01Op", {"x"}, {"y"})}));
+  EXPECT_NE(message.find("No\\x0aSuch\\x01Op"), std::string::npos) << message;
+  EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+}
+
 TEST(OnnxImport, SaysWhatIsWrongWithATensor) {
   const auto gemm = [](onnx::TensorProto weight) {
     weight.name = "w";
