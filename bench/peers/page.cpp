@@ -24,7 +24,7 @@ computed, every ratio is from one run of one program, and the command beside it 
 
 How `bench/peers` measures: all contenders run the same network on the same random images, one after the other; one round of turns is a sample, and the order is
 reversed after each. A turn is one untimed run and then as many timed ones as fit in 50 ms (at least one, at most 50), so what is timed is the steady state; their median is the sample, the table shows the median of
-the samples. ONNX Runtime runs in a child process (`onnxruntime-node`, `intraOpNumThreads` and `interOpNumThreads` as said) and times itself around the native call; what
+the samples. ONNX Runtime runs in a child process (`onnxruntime-node` of the version beside each table, from the folder that `BITWRIGHT_NODE_MODULES` names or else the one that `./test` installs; `intraOpNumThreads` and `interOpNumThreads` as said) and times itself around the native call; what
 the call costs on an almost empty graph, measured in the same run, is taken off. Its int8 form is what its own tools make of the network: `QuantizeLinear` and
 `DequantizeLinear` around every operator, per-channel int8 weights, uint8 activations by min-max of the images. LibTorch runs the float network with batch
 normalization folded, channels last, in inference mode. Weights are random (the time does not depend on them). Before any time is taken our float32 scores must be

@@ -118,6 +118,19 @@ TEST(PackedFile, RoundTripsTheZoo) {
   }
 }
 
+TEST(PackedFile, ManyCodesOutliveTheFile) {
+  Model model = build_zoo_model("resnet18", 1);
+  for (const std::string& name : quantizable_weights(model.graph)) {
+    Weight& weight = model.weights.at(name);
+    weight = quantize(NumberFormat::parse("pow2:3"), weight_shape(weight), weight_values(weight));
+  }
+  std::vector<std::byte> file = pack_model(model);
+  ASSERT_GT(file.size(), std::size_t{4} << 20) << "more than one huge page of codes";
+  const Model read = unpack_model(file, "resnet18.bw");
+  std::ranges::fill(file, std::byte{0xFF});
+  EXPECT_TRUE(read.weights == model.weights);
+}
+
 TEST(PackedFile, TheTestTakesFilesApartAsTheDocumentSays) {
   const Model model = tiny("pow2");
   EXPECT_EQ(Parts(model).join(), pack_model(model));

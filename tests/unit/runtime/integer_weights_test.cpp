@@ -32,6 +32,18 @@ void expect_honest(const Weight& weight) {
   EXPECT_LE(largest, most / 127.0 * 0.51 + most * 0x1p-7 * 0.51);
 }
 
+TEST(IntegerWeights, BorrowedMemoryLeavesNothingBehind) {
+  const auto same = [](const Weight& weight) {
+    const IntegerWeights fresh = integer_weights(weight);
+    const IntegerWeights borrowed = integer_weights(weight, std::vector<std::int8_t>(100, 99));
+    EXPECT_EQ(borrowed.codes, fresh.codes);
+    EXPECT_EQ(borrowed.scale, fresh.scale);
+  };
+  same(powers({0, 0, 0, 1, 15, 16}, Shape{2, 3}));  // a row of zeros
+  same(quantize(NumberFormat::parse("ternary"), Shape{2, 3}, std::vector<float>{0.0F, 0.0F, 0.0F, 1.0F, -1.0F, 0.1F}));
+  same(FloatTensor{.shape = Shape{2, 3}, .values = {0.0F, 0.0F, 0.0F, 1.0F, -0.5F, 0.25F}});
+}
+
 TEST(IntegerWeights, EightExponentsFitWhereTheLargestHasOneSign) {
   // Codes 1 + 2k + [negative]: 2^7 times the least is k = 7, codes 15 and 16.
   const IntegerWeights negative = integer_weights(powers({1, 2, 16, 0}, Shape{1, 4}));

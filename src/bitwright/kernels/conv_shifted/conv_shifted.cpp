@@ -3,6 +3,7 @@
 
 #include "bitwright/core/assert.h"
 #include "bitwright/kernels/conv_shifted/functions.h"
+#include "bitwright/kernels/fastest_kernel.h"
 
 #include <fmt/format.h>
 
@@ -54,15 +55,7 @@ ConvShiftedChoice select_conv_shifted(const ConvShiftedQuery& query, Isa isa) {
   if (query.outputs % 16 == 0)
     refuse(fmt::format("{} output channels fill the vectors of other kernels, this one is for those that do not", query.outputs));
   if (!choice.refusals.empty()) return choice;
-  const std::span<const ConvShiftedKernel> kernels = conv_shifted_kernels();
-  for (auto kernel = kernels.rbegin(); kernel != kernels.rend(); ++kernel) {
-    if (kernel->isa <= isa && isa_available(kernel->isa)) {
-      choice.kernel = &*kernel;
-      return choice;
-    }
-    choice.refusals.push_back(
-        fmt::format("{}: the instruction set is {}, this kernel needs {}", kernel->name, isa_name(isa), isa_name(kernel->isa)));
-  }
+  choice.kernel = fastest_kernel(conv_shifted_kernels(), isa, choice.refusals);
   return choice;
 }
 

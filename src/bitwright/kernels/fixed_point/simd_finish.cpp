@@ -7,6 +7,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "bitwright/kernels/leave_avx-inl.h"
 #include "bitwright/kernels/philox-inl.h"
 
 #include <algorithm>
@@ -24,14 +25,6 @@ using V32 = hn::Vec<U32>;
 
 // Words of one chunk of draws: two vectors of blocks at the widest, so that philox::FillWords is always given whole ones.
 constexpr std::int64_t kChunk = 128;
-
-// At the end of every function of an AVX target: GCC 12 leaves the upper halves of the registers in use, and the next SSE instruction of
-// the caller then waits for hundreds of cycles.
-HWY_INLINE void LeaveAvx() {
-#if HWY_ARCH_X86 && HWY_CAP_GE256
-  _mm256_zeroupper();
-#endif
-}
 
 // R of (G12) or (G13) for the elements of a chunk, as many as there are words for.
 struct Draws {

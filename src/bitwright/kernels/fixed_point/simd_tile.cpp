@@ -7,6 +7,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "bitwright/kernels/leave_avx-inl.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -22,14 +24,6 @@ using I16 = hn::Repartition<std::int16_t, I32>;
 using I64 = hn::Repartition<std::int64_t, I32>;
 using V32 = hn::Vec<I32>;
 using V16 = hn::Vec<I16>;
-
-// At the end of every function of an AVX target: GCC 12 leaves the upper halves of the registers in use, and the next SSE instruction of
-// the caller then waits for hundreds of cycles.
-HWY_INLINE void LeaveAvx() {
-#if HWY_ARCH_X86 && HWY_CAP_GE256
-  _mm256_zeroupper();
-#endif
-}
 
 // sum + a[2i] * b[2i] + a[2i + 1] * b[2i + 1] in lane i. fixed_digits sees to it that no lane overflows.
 template <bool kVnni>

@@ -3,6 +3,7 @@
 
 #include "bitwright/core/error.h"
 #include "bitwright/kernels/gemv_int8/functions.h"
+#include "bitwright/kernels/fastest_kernel.h"
 
 #include <algorithm>
 #include <bit>
@@ -190,15 +191,7 @@ GemvInt8Choice select_gemv_int8(const GemvInt8Query& query, Isa isa) {
     refuse("the values are no small multiples of one or two numbers, this kernel needs integers");
   }
   if (!choice.refusals.empty()) return choice;
-  const std::span<const GemvInt8Kernel> kernels = gemv_int8_kernels();
-  for (auto kernel = kernels.rbegin(); kernel != kernels.rend(); ++kernel) {
-    if (kernel->isa <= isa && isa_available(kernel->isa)) {
-      choice.kernel = &*kernel;
-      return choice;
-    }
-    choice.refusals.push_back(
-        fmt::format("{}: the instruction set is {}, this kernel needs {}", kernel->name, isa_name(isa), isa_name(kernel->isa)));
-  }
+  choice.kernel = fastest_kernel(gemv_int8_kernels(), isa, choice.refusals);
   return choice;
 }
 

@@ -8,6 +8,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "bitwright/kernels/leave_avx-inl.h"
 #include "bitwright/kernels/lookup-inl.h"
 
 #include <algorithm>
@@ -301,10 +302,7 @@ void GemvInt8(const GemvInt8View& weights, const GemvInt8Activations& x, std::in
     case 5: MultiplyPlanes<5, kExtra>(weights, x, sums, blocks); break;
     default: MultiplyPlanes<6, kExtra>(weights, x, sums, blocks); break;
   }
-#if HWY_ARCH_X86 && HWY_CAP_GE256
-  // GCC 12 leaves the upper halves of the registers in use, and the caller's next SSE instruction then waits for hundreds of cycles.
-  _mm256_zeroupper();
-#endif
+  LeaveAvx();
 }
 
 }  // namespace HWY_NAMESPACE

@@ -3,6 +3,7 @@
 
 #include "bitwright/core/error.h"
 #include "bitwright/kernels/gemv_packed/functions.h"
+#include "bitwright/kernels/fastest_kernel.h"
 
 #include <algorithm>
 #include <bit>
@@ -157,19 +158,10 @@ GemvPackedChoice select_gemv_packed(const GemvPackedQuery& query, Isa isa) {
                                           query.segment, query.inputs, kGemvPackedLeastSegment));
   }
   if (!choice.refusals.empty()) return choice;
-  const std::span<const GemvPackedKernel> kernels = gemv_packed_kernels();
-  for (auto kernel = kernels.rbegin(); kernel != kernels.rend(); ++kernel) {
-    if (kernel->isa <= isa && isa_available(kernel->isa)) {
-      choice.kernel = &*kernel;
-      if (query.levels > kGemvPackedRegisterLevels) {
-        choice.refusals.push_back(
-            fmt::format("{}: the format has {} levels, tables in registers need <= {}; values are gathered from memory", kernel->name,
-                        query.levels, kGemvPackedRegisterLevels));
-      }
-      return choice;
-    }
-    choice.refusals.push_back(
-        fmt::format("{}: the instruction set is {}, this kernel needs {}", kernel->name, isa_name(isa), isa_name(kernel->isa)));
+  choice.kernel = fastest_kernel(gemv_packed_kernels(), isa, choice.refusals);
+  if (choice.kernel != nullptr && query.levels > kGemvPackedRegisterLevels) {
+    choice.refusals.push_back(fmt::format("{}: the format has {} levels, tables in registers need <= {}; values are gathered from memory",
+                                          choice.kernel->name, query.levels, kGemvPackedRegisterLevels));
   }
   return choice;
 }

@@ -8,6 +8,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "bitwright/kernels/leave_avx-inl.h"
+
 #include <algorithm>
 #include <type_traits>
 #include <utility>
@@ -387,10 +389,7 @@ void GemvPacked(const GemvPackedView& weights, const float* bias, const GemvActi
     case 7: MultiplyBits<7>(weights, bias, x, y, blocks); break;
     default: MultiplyBits<8>(weights, bias, x, y, blocks); break;
   }
-#if HWY_ARCH_X86 && HWY_CAP_GE256
-  // GCC 12 leaves the upper halves of the registers in use, and the caller's next SSE instruction then waits for hundreds of cycles.
-  _mm256_zeroupper();
-#endif
+  LeaveAvx();
 }
 
 }  // namespace HWY_NAMESPACE

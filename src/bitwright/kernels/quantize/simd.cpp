@@ -8,6 +8,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "bitwright/kernels/leave_avx-inl.h"
 #include "bitwright/kernels/lookup-inl.h"
 #include "bitwright/kernels/philox-inl.h"
 
@@ -39,14 +40,6 @@ constexpr std::int64_t kPage = 4096 / sizeof(float);
 constexpr std::int64_t kPages = 4;
 // From this many elements on stores go past the caches, which such an array would only flush: no line is read before it is overwritten.
 constexpr std::int64_t kStreamCount = std::int64_t{1} << 23;
-
-// At the end of every function of an AVX target: GCC 12 leaves the upper halves of the registers in use, and the next SSE instruction of
-// the caller then waits for hundreds of cycles.
-HWY_INLINE void LeaveAvx() {
-#if HWY_ARCH_X86 && HWY_CAP_GE256
-  _mm256_zeroupper();
-#endif
-}
 
 template <typename Mask>
 HWY_INLINE std::int64_t Count(Mask mask) {
