@@ -41,10 +41,7 @@ void run_images(const Model& prepared, std::span<const float> images, const Cali
     Plan plan = make_plan(
         prepared, {.batch = batch, .threads = options.threads, .activations = Activations::float32, .scales = {}, .observer = observer},
         constants);
-    for (; count - first >= batch; first += batch) {
-      std::copy_n(images.data() + first * image_size, batch * image_size, plan.input);
-      plan.run();
-    }
+    for (; count - first >= batch; first += batch) plan.run(images.data() + first * image_size);
   }
 }
 

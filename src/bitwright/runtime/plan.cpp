@@ -8,11 +8,14 @@
 #include "bitwright/runtime/constant_cache.h"
 #include "bitwright/runtime/fixed_plan.h"
 #include "bitwright/runtime/ops/plan_ops.h"
+#include "bitwright/runtime/parallel_for.h"
 
 #include <omp.h>
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <optional>
 #include <set>
 #include <string_view>
 
@@ -82,6 +85,20 @@ void plan_node(PlanBuilder& builder, const Node& node) {
   }
 }
 
+void* within(float* buffer, const PrimitiveArgument& argument) { return reinterpret_cast<std::byte*>(buffer) + argument.offset_bytes; }
+
+void require_success(dnnl_status_t status) {
+  if (status != dnnl_success)
+    fail(ErrorCode::internal, "oneDNN: a planned primitive failed (found status {}, need 0); report this.", static_cast<int>(status));
+}
+
+std::vector<BufferId> buffers_of(const std::vector<std::unique_ptr<PrimitiveStep>>& parts,
+                                 const std::vector<BufferId>& (Step::*list)() const noexcept) {
+  std::set<BufferId> buffers;
+  for (const std::unique_ptr<PrimitiveStep>& part : parts) buffers.insert(((*part).*list)().begin(), ((*part).*list)().end());
+  return {buffers.begin(), buffers.end()};
+}
+
 }  // namespace
 
 const dnnl::engine& cpu_engine() {
@@ -118,16 +135,50 @@ PrimitiveStep::PrimitiveStep(std::future<dnnl::primitive> primitive, std::vector
 void PrimitiveStep::bind(std::span<float* const> buffers) {
   primitive_ = pending_.get();
   for (const PrimitiveArgument& argument : arguments_) {
-    memories_.push_back(argument.constant ? argument.constant : dnnl::memory(argument.desc, cpu_engine(), buffers[argument.buffer]));
+    memories_.push_back(argument.constant ? argument.constant
+                                          : dnnl::memory(argument.desc, cpu_engine(), within(buffers[argument.buffer], argument)));
     c_arguments_.push_back({.arg = argument.id, .memory = memories_.back().get()});
   }
 }
 
-void PrimitiveStep::run() {
-  const dnnl_status_t status =
-      dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(c_arguments_.size()), c_arguments_.data());
-  if (status != dnnl_success)
-    fail(ErrorCode::internal, "oneDNN: a planned primitive failed (found status {}, need 0); report this.", static_cast<int>(status));
+void PrimitiveStep::rebind(BufferId buffer, const float* memory) {
+  for (std::size_t i = 0; i < arguments_.size(); ++i) {
+    if (arguments_[i].constant || arguments_[i].buffer != buffer) continue;
+    void* const begin = within(const_cast<float*>(memory), arguments_[i]);  // only read
+    if (memories_[i].get_data_handle() != begin) memories_[i].set_data_handle(begin);
+  }
+}
+
+dnnl_status_t PrimitiveStep::execute() noexcept {
+  return dnnl_primitive_execute(primitive_.get(), stream_.get(), static_cast<int>(c_arguments_.size()), c_arguments_.data());
+}
+
+void PrimitiveStep::run() { require_success(execute()); }
+
+SplitStep::SplitStep(std::vector<std::unique_ptr<PrimitiveStep>> parts, std::shared_ptr<const HelperPools> pools)
+    : Step(buffers_of(parts, &Step::reads), buffers_of(parts, &Step::writes)),
+      parts_(std::move(parts)),
+      pools_(std::move(pools)),
+      statuses_(parts_.size()) {
+  BITWRIGHT_ASSERT(pools_->size() + 1 >= parts_.size());
+}
+
+void SplitStep::bind(std::span<float* const> buffers) {
+  for (const std::unique_ptr<PrimitiveStep>& part : parts_) part->bind(buffers);
+}
+
+void SplitStep::rebind(BufferId buffer, const float* memory) {
+  for (const std::unique_ptr<PrimitiveStep>& part : parts_) part->rebind(buffer, memory);
+}
+
+void SplitStep::run() {
+  parallel_for(static_cast<int>(parts_.size()), static_cast<std::int64_t>(parts_.size()), [this](std::int64_t i) {
+    const auto part = static_cast<std::size_t>(i);
+    std::optional<ArgumentPool::Scope> scope;
+    if (part > 0) scope.emplace(*(*pools_)[part - 1]);
+    statuses_[part] = parts_[part]->execute();
+  });
+  for (const dnnl_status_t status : statuses_) require_success(status);
 }
 
 LoopStep::LoopStep(std::vector<BufferId> reads, std::vector<BufferId> writes, Loop loop)
@@ -138,12 +189,31 @@ void LoopStep::bind(std::span<float* const> buffers) {
   for (const BufferId buffer : writes()) pointers_.push_back(buffers[buffer]);
 }
 
+void LoopStep::rebind(BufferId buffer, const float* memory) {
+  for (std::size_t i = 0; i < reads().size(); ++i) {
+    if (reads()[i] == buffer) pointers_[i] = const_cast<float*>(memory);  // only read
+  }
+}
+
+void Plan::take_input(const float* input) {
+  if (input_copy != nullptr) {
+    std::copy_n(input, input_count, input_copy);
+    return;
+  }
+  for (Step* reader : input_readers) reader->rebind(input_buffer, input);
+}
+
 void Plan::warm_up() {
-  std::fill_n(input, input_count, 0.0F);
+  const std::vector<float> zeros(static_cast<std::size_t>(input_count));
+  take_input(zeros.data());
   for (const std::unique_ptr<Step>& step : steps) step->run();
 }
 
-void Plan::run() {
+void Plan::run(const float* input) {
+  {
+    const ArgumentPool::Scope scope(*pool);
+    take_input(input);
+  }
   for (const std::unique_ptr<Step>& step : steps) {
     const ArgumentPool::Scope scope(*pool);
     step->run();

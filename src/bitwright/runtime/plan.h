@@ -34,6 +34,8 @@ class Step {
 
   /// Learns where the buffers are; called once, before the first `run`.
   virtual void bind(std::span<float* const> buffers) = 0;
+  /// Says that a buffer which the step only reads lies elsewhere from now on. Requires: bound.
+  virtual void rebind(BufferId buffer, const float* memory) = 0;
   virtual void run() = 0;
 
  private:
@@ -46,7 +48,8 @@ struct PrimitiveArgument {
   int id = 0;  ///< DNNL_ARG_…
   dnnl::memory::desc desc;
   BufferId buffer = 0;
-  dnnl::memory constant;  ///< used instead of the buffer when not empty
+  dnnl::memory constant;          ///< used instead of the buffer when not empty
+  std::int64_t offset_bytes = 0;  ///< of the memory within the buffer
   enum class Access { read, write, update } access = Access::read;
 };
 
@@ -56,7 +59,10 @@ class PrimitiveStep final : public Step {
   PrimitiveStep(std::future<dnnl::primitive> primitive, std::vector<PrimitiveArgument> arguments);
   /// Waits for the primitive and throws what its making threw.
   void bind(std::span<float* const> buffers) override;
+  void rebind(BufferId buffer, const float* memory) override;
   void run() override;
+  /// As `run`; returns what oneDNN says.
+  [[nodiscard]] dnnl_status_t execute() noexcept;
 
  private:
   std::future<dnnl::primitive> pending_;
@@ -67,12 +73,32 @@ class PrimitiveStep final : public Step {
   dnnl::stream stream_;
 };
 
+/// Where the calls of a plan's second and further threads take their memory from.
+using HelperPools = std::vector<std::unique_ptr<ArgumentPool>>;
+
+/// Primitives that make the parts of one value, each on a thread of its own.
+class SplitStep final : public Step {
+ public:
+  /// `pools`: for all threads but the first, which has the plan's. Requires: each primitive made for one thread; as many pools as threads
+  /// that help.
+  SplitStep(std::vector<std::unique_ptr<PrimitiveStep>> parts, std::shared_ptr<const HelperPools> pools);
+  void bind(std::span<float* const> buffers) override;
+  void rebind(BufferId buffer, const float* memory) override;
+  void run() override;
+
+ private:
+  std::vector<std::unique_ptr<PrimitiveStep>> parts_;
+  std::shared_ptr<const HelperPools> pools_;
+  std::vector<dnnl_status_t> statuses_;
+};
+
 /// A loop of ours over buffers of the arena: sources first, then destinations, in the order given.
 class LoopStep final : public Step {
  public:
   using Loop = std::function<void(std::span<float* const> buffers)>;
   LoopStep(std::vector<BufferId> reads, std::vector<BufferId> writes, Loop loop);
   void bind(std::span<float* const> buffers) override;
+  void rebind(BufferId buffer, const float* memory) override;
   void run() override { loop_(pointers_); }
 
  private:
@@ -97,7 +123,9 @@ struct Plan {
   std::vector<std::unique_ptr<Step>> steps;
   std::unique_ptr<Arena> arena;
   std::unique_ptr<ArgumentPool> pool = std::make_unique<ArgumentPool>();
-  float* input = nullptr;
+  BufferId input_buffer = 0;
+  std::vector<Step*> input_readers;  ///< they read the images where the caller holds them
+  float* input_copy = nullptr;       ///< where images are copied to instead, when some step would write over them or they are the result
   const float* output = nullptr;
   std::int64_t input_count = 0;
   std::int64_t output_count = 0;
@@ -106,7 +134,11 @@ struct Plan {
 
   /// For the first time: some primitives set things up for good then, which must come from the heap.
   void warm_up();
-  void run();
+  /// Requires: `input_count` values, which no step writes to.
+  void run(const float* input);
+
+ private:
+  void take_input(const float* input);
 };
 
 class ConstantCache;

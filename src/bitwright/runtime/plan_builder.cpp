@@ -373,20 +373,36 @@ void PlanBuilder::add_primitive(const dnnl::primitive& primitive, const dnnl::me
                                 std::vector<PrimitiveArgument> arguments) {
   std::promise<dnnl::primitive> made;
   made.set_value(primitive);
-  add_step_of(made.get_future(), scratchpad, std::move(arguments));
+  add_step(step_of(made.get_future(), scratchpad, std::move(arguments)));
 }
 
-void PlanBuilder::add_primitive(PrimitiveMaker::Make make, const dnnl::memory::desc& scratchpad,
-                                std::vector<PrimitiveArgument> arguments) {
-  add_step_of(maker_.ask_for(std::move(make)), scratchpad, std::move(arguments));
+void PlanBuilder::add_primitive(PrimitiveMaker::Make make, const dnnl::memory::desc& scratchpad, std::vector<PrimitiveArgument> arguments) {
+  add_step(step_of(maker_.ask_for(std::move(make)), scratchpad, std::move(arguments)));
 }
 
-void PlanBuilder::add_step_of(std::future<dnnl::primitive> primitive, const dnnl::memory::desc& scratchpad,
-                              std::vector<PrimitiveArgument> arguments) {
+void PlanBuilder::add_parts(std::vector<Part> parts) {
+  if (!helper_pools_) {
+    HelperPools pools;
+    for (int i = 1; i < threads_; ++i) pools.push_back(std::make_unique<ArgumentPool>());
+    helper_pools_ = std::make_shared<const HelperPools>(std::move(pools));
+  }
+  std::vector<std::unique_ptr<PrimitiveStep>> steps;
+  for (Part& part : parts) {
+    const auto make_for_one_thread = [make = std::move(part.make)] {
+      const ThreadScope one(1);
+      return make();
+    };
+    steps.push_back(step_of(maker_.ask_for(make_for_one_thread), part.scratchpad, std::move(part.arguments)));
+  }
+  add_step(std::make_unique<SplitStep>(std::move(steps), helper_pools_));
+}
+
+std::unique_ptr<PrimitiveStep> PlanBuilder::step_of(std::future<dnnl::primitive> primitive, const dnnl::memory::desc& scratchpad,
+                                                    std::vector<PrimitiveArgument> arguments) {
   if (scratchpad.get_size() > 0) {
     arguments.push_back(writes(DNNL_ARG_SCRATCHPAD, {.desc = scratchpad, .buffer = new_buffer(bytes_of(scratchpad))}));
   }
-  add_step(std::make_unique<PrimitiveStep>(std::move(primitive), std::move(arguments)));
+  return std::make_unique<PrimitiveStep>(std::move(primitive), std::move(arguments));
 }
 
 void PlanBuilder::add_loop(std::vector<BufferId> reads, std::vector<BufferId> writes, LoopStep::Loop loop) {
@@ -417,7 +433,17 @@ Plan PlanBuilder::finish() && {
     lifetimes[buffer].first_step = std::min(lifetimes[buffer].first_step, step);
     lifetimes[buffer].last_step = std::max(lifetimes[buffer].last_step, step);
   };
-  touch(input_buffer_, 0);
+  for (const std::unique_ptr<Step>& step : plan_.steps) {
+    if (std::ranges::count(step->reads(), input_buffer_) > 0) plan_.input_readers.push_back(step.get());
+  }
+  const bool is_kept = result.buffer != input_buffer_ && std::ranges::none_of(plan_.steps, [this](const std::unique_ptr<Step>& step) {
+                         return std::ranges::count(step->writes(), input_buffer_) > 0;
+                       });
+  if (is_kept) {
+    lifetimes[input_buffer_].bytes = 0;  // the images stay where the caller holds them
+  } else {
+    touch(input_buffer_, 0);
+  }
   touch(result.buffer, last);
   for (std::int64_t step = 0; step < last; ++step) {
     for (const BufferId buffer : plan_.steps[static_cast<std::size_t>(step)]->reads()) touch(buffer, step);
@@ -429,7 +455,8 @@ Plan PlanBuilder::finish() && {
   std::vector<float*> pointers;
   for (const std::int64_t offset : layout.offsets) pointers.push_back(plan_.arena->at(offset));
   for (const std::unique_ptr<Step>& step : plan_.steps) step->bind(pointers);
-  plan_.input = pointers[input_buffer_];
+  plan_.input_buffer = input_buffer_;
+  if (!is_kept) plan_.input_copy = pointers[input_buffer_];
   plan_.output = pointers[result.buffer];
   plan_.output_count = shape(output).element_count();
   return std::move(plan_);

@@ -49,7 +49,8 @@ class PlanBuilder {
   [[nodiscard]] const Weight& weight(const Node& node, std::size_t input) const;
   /// Its values as float; empty for an input that is left out.
   [[nodiscard]] std::vector<float> weight_floats(const Node& node, std::size_t input) const;
-  /// Memory that weights pass through on their way to a kernel's layout: whoever is done leaves it for the next, which finds it in the cache.
+  /// Memory that weights pass through on their way to a kernel's layout: whoever is done leaves it for the next, which finds it in the
+  /// cache.
   struct PassingWeights {
     std::vector<float> values;
     std::vector<std::int8_t> codes;
@@ -115,6 +116,14 @@ class PlanBuilder {
   void add_primitive(const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad, std::vector<PrimitiveArgument> arguments);
   /// For primitives that take long to make: whoever makes them, it may be on another thread.
   void add_primitive(PrimitiveMaker::Make make, const dnnl::memory::desc& scratchpad, std::vector<PrimitiveArgument> arguments);
+  /// One of the primitives that make the parts of one value on a thread each. Requires: made for one thread.
+  struct Part {
+    PrimitiveMaker::Make make;
+    dnnl::memory::desc scratchpad;
+    std::vector<PrimitiveArgument> arguments;
+  };
+  /// Requires: at most `threads()` parts.
+  void add_parts(std::vector<Part> parts);
   void add_loop(std::vector<BufferId> reads, std::vector<BufferId> writes, LoopStep::Loop loop);
   void report(const Node& node, std::string kernel, std::vector<std::string> refusals = {}, ValueType type = ValueType::float32);
 
@@ -132,7 +141,8 @@ class PlanBuilder {
   void add_reorder(const std::string& name, const PlannedValue& src, const PlannedValue& dst);
   /// A reorder that changes the type. Returns the kernel's name.
   std::string add_conversion(const std::string& name, const PlannedValue& src, const PlannedValue& dst);
-  void add_step_of(std::future<dnnl::primitive> primitive, const dnnl::memory::desc& scratchpad, std::vector<PrimitiveArgument> arguments);
+  std::unique_ptr<PrimitiveStep> step_of(std::future<dnnl::primitive> primitive, const dnnl::memory::desc& scratchpad,
+                                         std::vector<PrimitiveArgument> arguments);
   dnnl::memory stored_constant(const std::string& key, const void* values, std::size_t bytes, const dnnl::memory::desc& plain,
                                const dnnl::memory::desc& desc);
 
@@ -146,6 +156,7 @@ class PlanBuilder {
   ConstantCache& constants_;
   PassingWeights passing_weights_;
   PrimitiveMaker maker_;
+  std::shared_ptr<const HelperPools> helper_pools_;
   Plan plan_;
   std::vector<std::int64_t> buffer_bytes_;
   std::map<std::string, PlannedValue, std::less<>> values_;

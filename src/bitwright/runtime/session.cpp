@@ -79,8 +79,7 @@ class Session::Impl {
     require_count("input", static_cast<std::int64_t>(input.size()), plan_->input_count, input_shape_);
     require_count("output", static_cast<std::int64_t>(output.size()), plan_->output_count, output_shape_);
     const ThreadScope threads(threads_);
-    std::copy(input.begin(), input.end(), plan_->input);
-    plan_->run();
+    plan_->run(input.data());
     std::copy_n(plan_->output, plan_->output_count, output.begin());
   }
 

@@ -59,7 +59,7 @@ class Session {
   /// Plans for another batch size. Plans are kept, so going back costs nothing.
   void prepare(std::int64_t batch);
 
-  /// Runs the current batch: input NCHW, already transformed. Allocates nothing.
+  /// Runs the current batch: input NCHW, already transformed, read where it lies. Allocates nothing.
   /// Throws: `Error(invalid_input)` when a size is not batch() times the shape's element count.
   void run(std::span<const float> input, std::span<float> output);
 

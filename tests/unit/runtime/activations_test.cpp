@@ -69,7 +69,8 @@ INSTANTIATE_TEST_SUITE_P(Zoo, NarrowNetwork,
                                            NetworkCase{"lenet5", "ternary", 17, 1}, NetworkCase{"lenet5", "uniform:4", 9, 1},
                                            NetworkCase{"lenet5", "codebook:16/256", 9, 2}, NetworkCase{"resnet20", nullptr, 2, 1},
                                            NetworkCase{"resnet20", "pow2:5", 1, 1}, NetworkCase{"resnet20", "pow2:5", 3, 2},
-                                           NetworkCase{"resnet20", "ternary", 2, 1}, NetworkCase{"resnet20", "pow2:8", 1, 1}),
+                                           NetworkCase{"resnet20", "pow2:5", 1, 2}, NetworkCase{"resnet20", "ternary", 2, 1},
+                                           NetworkCase{"resnet20", "pow2:8", 1, 1}),
                          [](const auto& param_info) {
                            const NetworkCase& each = param_info.param;
                            std::string name = std::string(each.network) + "_" + (each.format == nullptr ? "float32" : each.format) + "_" +

@@ -43,8 +43,7 @@ inline StepCounts expect_steps_within_bound(const Model& model, Activations acti
                         constants);
   plan.warm_up();
   const std::vector<float> input = normals("input", plan.input_count);
-  std::copy(input.begin(), input.end(), plan.input);
-  plan.run();
+  plan.run(input.data());
 
   StepCounts counts;
   std::map<std::string, ValueForm> forms;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace bitwright {
 namespace {
@@ -20,6 +21,7 @@ namespace {
 using test::expect_error;
 using test::expect_pieces_within_bound;
 using test::expect_within_bound;
+using test::GraphMaker;
 using test::quantized;
 using test::random_input;
 using test::run_session;
@@ -202,6 +204,42 @@ TEST(Session, AnImageDoesNotDependOnWhatRanBefore) {
   const std::vector<float> before = run_session(session, input);
   (void)run_session(session, test::normals("other", static_cast<std::int64_t>(input.size()), 0.0, 1e6));
   EXPECT_EQ(run_session(session, input), before);
+}
+
+// Images are read where the caller holds them: anywhere in memory, and they stay as they are.
+TEST(Session, ReadsTheCallersImagesWhereverTheyLie) {
+  GraphMaker relu_first(Shape{4, 8, 8});
+  const std::string a = relu_first.node(Op::Relu, {"input"});
+  const std::string b = relu_first.node(Op::Add, {relu_first.conv(a, Shape{4, 4, 1, 1}), "input"});
+  GraphMaker only_shape(Shape{4, 8, 8});
+  GraphMaker shape_first(Shape{4, 8, 8});
+  const std::string c = shape_first.node(Op::Flatten, {"input"});
+  const std::vector<Model> models = {std::move(relu_first).finish(b), std::move(only_shape).finish(only_shape.node(Op::Flatten, {"input"})),
+                                     std::move(shape_first).finish(shape_first.node(Op::Relu, {c})), build_zoo_model("lenet5", 3)};
+  for (const Model& model : models) {
+    for (const Activations activations : {Activations::float32, Activations::bfloat16}) {
+      Session session(model, {.threads = 1, .batch = 2, .activations = activations});
+      const std::vector<float> images = random_input(session);
+      std::vector<float> expected(static_cast<std::size_t>(2 * session.output_shape().element_count()));
+      session.run(images, expected);
+      const std::vector<float> before = images;
+      for (const std::size_t shift : {0, 1, 3}) {
+        // Nothing is read before or behind: there lies NaN, which would show in any sum.
+        std::vector<float> moved(images.size() + 16, std::numeric_limits<float>::quiet_NaN());
+        std::copy(images.begin(), images.end(), moved.begin() + static_cast<std::ptrdiff_t>(shift));
+        std::vector<float> found(expected.size());
+        session.run(std::span<const float>(moved).subspan(shift, images.size()), found);
+        EXPECT_EQ(found, expected) << model.graph.name << ", moved by " << shift;
+        EXPECT_TRUE(std::equal(images.begin(), images.end(), moved.begin() + static_cast<std::ptrdiff_t>(shift)));
+        // The result may go where the images were.
+        if (found.size() <= images.size()) {
+          session.run(std::span<const float>(moved).subspan(shift, images.size()), std::span<float>(moved).subspan(shift, found.size()));
+          EXPECT_TRUE(std::equal(expected.begin(), expected.end(), moved.begin() + static_cast<std::ptrdiff_t>(shift)));
+        }
+      }
+      EXPECT_EQ(images, before);
+    }
+  }
 }
 
 TEST(Session, OpensAPackedFile) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/kernels/conv_shifted/conv_shifted.h"
 #include "bitwright/model/window.h"
-#include "bitwright/runtime/ops/narrow_product.h"
+#include "bitwright/runtime/ops/narrow_conv.h"
 #include "bitwright/runtime/ops/plan_ops.h"
 #include "bitwright/runtime/ops/product.h"
 
@@ -103,39 +103,25 @@ void plan_convolution(PlanBuilder& builder, const Node& node, std::vector<std::s
   Shape weight_dims = weight;
   if (group > 1) weight_dims = Shape{group, weight[0] / group, weight[1], weight[2], weight[3]};
   const Shape bias_dims{weight[0]};
-  const auto describe = [&](const dnnl::memory::desc& src, const dnnl::memory::desc& weights, const dnnl::memory::desc& bias,
-                            const dnnl::memory::desc& dst, const dnnl::primitive_attr& attributes) {
-    const dnnl::convolution_forward::desc desc(dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, src, weights, bias,
-                                               dst, {window.strides[0], window.strides[1]},
-                                               {window.dilations[0] - 1, window.dilations[1] - 1},
-                                               {window.pads_begin[0], window.pads_begin[1]}, {window.pads_end[0], window.pads_end[1]});
-    return dnnl::convolution_forward::primitive_desc(desc, attributes, cpu_engine());
-  };
   if (const std::optional<ValueForm> form = builder.narrow_source(node, refusals)) {
+    const NarrowView view{.source = src_shape, .weight = weight_dims, .result = builder.shape(tail.output)};
     const NarrowProduct narrow{.weight = builder.weight(node, 1),
                                .bias = folded_bias(builder, node, tail),
                                .source = *form,
-                               .source_view = src_shape,
-                               .weight_view = weight_dims,
-                               .result_view = builder.shape(tail.output),
-                               .stored = narrow_desc(src_shape, form->type)};
-    refusals = try_narrow_product(
-        builder, node, tail, narrow,
-        [&](const NarrowTypes& types) {
-          const auto pd = describe(types.src, types.weights, types.bias, types.dst, types.attributes);
-          return NarrowPrimitive{.make = [pd] { return dnnl::convolution_forward(pd); },
-                                 .name = std::string("conv:") + pd.impl_info_str(),
-                                 .weights = pd.weights_desc(),
-                                 .scratchpad = pd.scratchpad_desc()};
-        },
-        std::move(refusals));
+                               .view = view,
+                               .stored = narrow_desc(src_shape, form->type),
+                               .choose = choose_narrow_conv(window, builder.threads()),
+                               .alternative = folding_alternative(view, window, builder.threads())};
+    refusals = try_narrow_product(builder, node, tail, narrow, std::move(refusals));
     if (refusals.empty()) return;
   }
 
   FoldedProduct product = fold_product(builder, node, tail);
-  const dnnl::convolution_forward::primitive_desc chosen =
-      describe(any_desc(src_shape.dims()), any_desc(weight_dims.dims()), plain_desc(bias_dims), any_desc(builder.shape(tail.output).dims()),
-               tail_attributes(tail));
+  const dnnl::convolution_forward::primitive_desc chosen = describe_conv(window, {.src = any_desc(src_shape.dims()),
+                                                                                  .weights = any_desc(weight_dims.dims()),
+                                                                                  .bias = plain_desc(bias_dims),
+                                                                                  .dst = any_desc(builder.shape(tail.output).dims()),
+                                                                                  .attributes = tail_attributes(tail)});
   builder.report(node, std::string("onednn:conv:") + chosen.impl_info_str(), std::move(refusals));
 
   const PlannedValue converted = builder.value_as(node.inputs[0], chosen.src_desc());

@@ -31,11 +31,11 @@ void plan_inner_product(PlanBuilder& builder, const Node& node, std::vector<std:
     const NarrowProduct narrow{.weight = builder.weight(node, 1),
                                .bias = folded_bias(builder, node, tail),
                                .source = *form,
-                               .source_view = src_shape,
-                               .weight_view = weight,
-                               .result_view = builder.shape(tail.output),
-                               .stored = narrow_desc(src_shape, form->type)};
-    refusals = try_narrow_product(builder, node, tail, narrow, choose_inner_product, std::move(refusals));
+                               .view = {.source = src_shape, .weight = weight, .result = builder.shape(tail.output)},
+                               .stored = narrow_desc(src_shape, form->type),
+                               .choose = choose_inner_product,
+                               .alternative = {}};
+    refusals = try_narrow_product(builder, node, tail, narrow, std::move(refusals));
     if (refusals.empty()) return;
   }
   FoldedProduct product = fold_product(builder, node, tail);

@@ -51,11 +51,11 @@ void plan_stored(PlanBuilder& builder, const Node& node) {
     const NarrowProduct narrow{.weight = turned,
                                .bias = bias_of(tail, outputs),
                                .source = *form,
-                               .source_view = Shape{rows, inputs},
-                               .weight_view = weight,
-                               .result_view = Shape{rows, outputs},
-                               .stored = with_type(plain_desc(builder.shape(node.inputs[0])), form->type)};
-    refusals = try_narrow_product(builder, node, tail, narrow, choose_inner_product, std::move(refusals));
+                               .view = {.source = Shape{rows, inputs}, .weight = weight, .result = Shape{rows, outputs}},
+                               .stored = with_type(plain_desc(builder.shape(node.inputs[0])), form->type),
+                               .choose = choose_inner_product,
+                               .alternative = {}};
+    refusals = try_narrow_product(builder, node, tail, narrow, std::move(refusals));
     if (refusals.empty()) return;
   }
   const PlannedValue src = builder.plain_value(node, 0);

@@ -1,11 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bitwright/model/window.h"
 #include "bitwright/runtime/ops/plan_ops.h"
+#include "bitwright/runtime/parallel_for.h"
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+
+// Compiled for several instruction sets; the loader picks one. Other compilers, and sanitizers, whose checks would run in the loader, take
+// the plain one.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define BITWRIGHT_CLONES __attribute__((target_clones("arch=skylake-avx512", "avx2", "default")))
+#else
+#define BITWRIGHT_CLONES
+#endif
 
 namespace bitwright {
+namespace pool_loops {
+
+// dst = the larger of a and b, code by code; dst may be a.
+BITWRIGHT_CLONES void larger(const std::uint8_t* a, const std::uint8_t* b, std::uint8_t* dst, std::int64_t count) noexcept {
+#pragma omp simd
+  for (std::int64_t i = 0; i < count; ++i) dst[i] = a[i] < b[i] ? b[i] : a[i];
+}
+
+// The largest codes of one row of windows. `columns` holds the largest of each column of a pixel's channels; window i of `count` covers
+// its pixels [first + i * stride, … + kernel), all within the row.
+BITWRIGHT_CLONES void largest_along(const std::uint8_t* columns, std::int64_t channels, std::int64_t first, std::int64_t stride,
+                                    std::int64_t kernel, std::int64_t count, std::uint8_t* dst) noexcept {
+  for (std::int64_t i = 0; i < count; ++i, dst += channels) {
+    const std::uint8_t* pixel = columns + (first + i * stride) * channels;
+    for (std::int64_t c = 0; c < channels; ++c) dst[c] = pixel[c];
+    for (std::int64_t k = 1; k < kernel; ++k) {
+      const std::uint8_t* next = pixel + k * channels;
+#pragma omp simd
+      for (std::int64_t c = 0; c < channels; ++c) dst[c] = dst[c] < next[c] ? next[c] : dst[c];
+    }
+  }
+}
+
+}  // namespace pool_loops
+
 namespace {
 
 // Beyond it oneDNN's setting up is paid back.
@@ -122,6 +157,46 @@ void plan_planar_max(PlanBuilder& builder, const Node& node, const Window& windo
   });
 }
 
+// Codes with channels last, of every channel at once: first the largest over the window's rows, then over its columns.
+void plan_max_of_codes(PlanBuilder& builder, const Node& node, const Window& window, const PlannedValue& src) {
+  const Shape src_shape = builder.shape(node.inputs[0]);
+  const Shape dst_shape = builder.shape(node.outputs.front());
+  const std::int64_t channels = src_shape[1];
+  const std::int64_t row_bytes = src_shape[3] * channels;
+  const std::int64_t rows = dst_shape[0] * dst_shape[2];
+  const int threads = builder.threads();
+  const BufferId columns = builder.new_buffer(threads * row_bytes);
+  const PlannedValue dst = builder.make_value(node.outputs.front(), narrow_desc(dst_shape, ValueType::uint8), src.scale);
+  builder.report(node, "loop:max_of_codes", {}, ValueType::int8);
+  builder.add_loop({src.buffer}, {columns, dst.buffer}, [=](std::span<float* const> buffers) {
+    const auto* from = reinterpret_cast<const std::uint8_t*>(buffers[0]);
+    // As many parts as threads, so that each has a row of columns of its own.
+    parallel_for(threads, threads, [&](std::int64_t part) {
+      std::uint8_t* largest = reinterpret_cast<std::uint8_t*>(buffers[1]) + part * row_bytes;
+      for (std::int64_t row = rows * part / threads; row < rows * (part + 1) / threads; ++row) {
+        const std::uint8_t* image = from + row / dst_shape[2] * src_shape[2] * row_bytes;
+        const std::int64_t top = row % dst_shape[2] * window.strides[0] - window.pads_begin[0];
+        const std::int64_t begin = std::max<std::int64_t>(top, 0);
+        const std::int64_t end = std::min(top + window.kernel[0], src_shape[2]);
+        const std::uint8_t* columns_of = image + begin * row_bytes;
+        for (std::int64_t y = begin + 1; y < end; ++y, columns_of = largest)
+          pool_loops::larger(columns_of, image + y * row_bytes, largest, row_bytes);
+        std::uint8_t* to = reinterpret_cast<std::uint8_t*>(buffers[2]) + row * dst_shape[3] * channels;
+        for (std::int64_t x = 0; x < dst_shape[3];) {
+          const std::int64_t left = x * window.strides[1] - window.pads_begin[1];
+          const std::int64_t first = std::max<std::int64_t>(left, 0);
+          const std::int64_t kernel = std::min(left + window.kernel[1], src_shape[3]) - first;
+          // Windows that lie wholly within the row are taken together.
+          const std::int64_t fitting = left < 0 ? 0 : (src_shape[3] - window.kernel[1] - left) / window.strides[1] + 1;
+          const std::int64_t count = std::clamp<std::int64_t>(fitting, 1, dst_shape[3] - x);
+          pool_loops::largest_along(columns_of, channels, first, window.strides[1], kernel, count, to + x * channels);
+          x += count;
+        }
+      }
+    });
+  });
+}
+
 template <typename Code>
 void mean_of_codes(const Code* src, const Shape& shape, float factor, std::int32_t* sums, float* dst) noexcept {
   const std::int64_t channels = shape[1];
@@ -161,6 +236,15 @@ bool overhangs(const Window& window, const Shape& src, const Shape& dst) {
   return false;
 }
 
+// Whether every window holds a pixel of the image: the largest of none is not a code.
+bool has_pixels_everywhere(const Window& window, const Shape& src, const Shape& dst) {
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    const std::int64_t last = (dst[axis + 2] - 1) * window.strides[axis] - window.pads_begin[axis];
+    if (window.kernel[axis] <= window.pads_begin[axis] || last >= src[axis + 2]) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void plan_max_pool(PlanBuilder& builder, const Node& node) {
@@ -171,6 +255,10 @@ void plan_max_pool(PlanBuilder& builder, const Node& node) {
   const bool is_planar = builder.stored_value(node, 0).desc == plain_desc(src);
   if (is_planar && !is_padded && !is_dilated(window) && src[0] <= kMaxPlanarBatch && builder.threads() == 1)
     return plan_planar_max(builder, node, window);
+  const PlannedValue& stored = builder.stored_value(node, 0);
+  if (stored.form().type == ValueType::uint8 && stored.desc == narrow_desc(src, ValueType::uint8) && !is_dilated(window) &&
+      has_pixels_everywhere(window, src, builder.shape(node.outputs.front())))
+    return plan_max_of_codes(builder, node, window, stored);
   plan_pool(builder, node, window, dnnl::algorithm::pooling_max);
 }
 
