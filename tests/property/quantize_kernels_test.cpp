@@ -79,7 +79,8 @@ void expect_same_bits(const std::vector<float>& found, const std::vector<float>&
 TEST_P(EveryQuantizeKernel, RoundingEqualsConversionAndBack) {
   const std::vector<float> values = values_of(1500);
   const Rng rng = Rng(3, "round").at_step(5);
-  for (const char* spec : {"fixed<2,14>", "fixed<8,8>", "fixed<16,0>", "fixed<1,15>", "fixed<4,16>", "fixed<1,1>", "fixed<12,12>"}) {
+  for (const char* spec :
+       {"fixed<2,14>", "fixed<8,8>", "fixed<16,0>", "fixed<1,15>", "fixed<4,16>", "fixed<1,1>", "fixed<11,12>", "fixed<12,12>"}) {
     const NumberFormat format = NumberFormat::parse(spec);
     const FixedPoint& fixed = *format.get_if<FixedPoint>();
     const auto wanted = [&](const RoundingContext& rounding) {
@@ -124,6 +125,45 @@ TEST_P(EveryQuantizeKernel, WordDrawsRoundUpWhereTheWordIsBelowTheFraction) {
       const double floor = std::floor(static_cast<double>(values[i]));
       const double u = rng.word(first + i) * 0x1p-32;
       ASSERT_EQ(static_cast<double>(found[i]), floor + (u < static_cast<double>(values[i]) - floor ? 1.0 : 0.0)) << i;
+    }
+  }
+}
+
+// The law where it turns: fractions that are the word itself, times 2^-32, or next to it. A float32 holds one word in 256 exactly.
+TEST_P(EveryQuantizeKernel, TheWordItselfDoesNotRoundUp) {
+  const Rng rng = Rng(6, "edges").at_step((std::uint64_t{3} << 32) + 1);
+  constexpr std::size_t kCount = std::size_t{1} << 17;
+  std::vector<float> values(kCount, 0.25F);
+  int edges = 0;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    const std::uint32_t word = rng.word(i);
+    if (word % 256 != 0) continue;
+    const float same = static_cast<float>(word) * 0x1p-32F;
+    const float below_zero = static_cast<float>(static_cast<double>(same) - 1.0);
+    const float around[] = {same,
+                            below_zero,
+                            std::nextafter(same, 2.0F),
+                            std::nextafter(below_zero, 2.0F),
+                            std::nextafter(same, -2.0F),
+                            std::nextafter(below_zero, -2.0F)};
+    values[i] = around[edges++ % 6];
+  }
+  ASSERT_GT(edges, 300);
+  for (const int int_bits : {8, 23, 24}) {
+    std::vector<float> found(kCount);
+    EXPECT_EQ(GetParam().round({.src = values.data(),
+                                .dst = found.data(),
+                                .count = static_cast<std::int64_t>(kCount),
+                                .int_bits = int_bits,
+                                .frac_bits = 0,
+                                .mode = RoundMode::stochastic,
+                                .draw = RoundDraw::word,
+                                .rng = &rng}),
+              0);
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const double floor = std::floor(static_cast<double>(values[i]));
+      const double up = rng.word(i) * 0x1p-32 < static_cast<double>(values[i]) - floor ? 1.0 : 0.0;
+      ASSERT_EQ(static_cast<double>(found[i]), floor + up) << int_bits << " bits, element " << i << ": " << values[i];
     }
   }
 }

@@ -23,6 +23,11 @@ using U64 = hn::Repartition<std::uint64_t, U32>;
 using V32 = hn::Vec<U32>;
 using V64 = hn::Vec<U64>;
 
+constexpr std::uint32_t kMul0 = 0xD2511F53U;
+constexpr std::uint32_t kMul1 = 0xCD9E8D57U;
+constexpr std::uint32_t kWeyl0 = 0x9E3779B9U;
+constexpr std::uint32_t kWeyl1 = 0xBB67AE85U;
+
 // Vectors of blocks made at once, because each round waits for its products: as many as the registers hold.
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
 constexpr int kVectors = 4;
@@ -39,24 +44,17 @@ struct Blocks {
 // The upper half of each lane in the lower one. A shuffle, since shifts wait for the unit that multiplies.
 HWY_INLINE V64 UpperHalf(V64 lanes) { return hn::BitCast(U64(), hn::DupOdd(hn::BitCast(U32(), lanes))); }
 
-// Blocks first + offsets[v], lane by lane, in word[w][v]. Requires: no offset carries out of 64 bits.
-HWY_INLINE Blocks MakeBlocks(std::uint64_t first, const Rng& rng, const V64* offsets) {
+// Rounds kFrom to 9 on words as round kFrom - 1 leaves them.
+template <int kFrom>
+HWY_INLINE void FinishRounds(const Rng& rng, Blocks& c) {
   const U32 d;
   const U64 d64;
-  const V32 mul0 = hn::Set(d, 0xD2511F53U);
-  const V32 mul1 = hn::Set(d, 0xCD9E8D57U);
-  Blocks c;
-  HWY_UNROLL(4)
-  for (int v = 0; v < kVectors; ++v) {
-    c.word[0][v] = hn::Add(hn::Set(d64, first), offsets[v]);
-    c.word[1][v] = hn::ShiftRight<32>(c.word[0][v]);
-    c.word[2][v] = hn::Set(d64, rng.step());
-    c.word[3][v] = hn::Set(d64, rng.step() >> 32);
-  }
-  V64 key0 = hn::Set(d64, rng.key());
-  V64 key1 = hn::Set(d64, rng.key() >> 32);
+  const V32 mul0 = hn::Set(d, kMul0);
+  const V32 mul1 = hn::Set(d, kMul1);
+  V64 key0 = hn::Set(d64, rng.key() + kFrom * std::uint64_t{kWeyl0});
+  V64 key1 = hn::Set(d64, (rng.key() >> 32) + kFrom * std::uint64_t{kWeyl1});
   HWY_UNROLL(10)
-  for (int round = 0; round < 10; ++round) {
+  for (int round = kFrom; round < 10; ++round) {
     HWY_UNROLL(4)
     for (int v = 0; v < kVectors; ++v) {
       const V64 p0 = hn::MulEven(hn::BitCast(d, c.word[0][v]), mul0);
@@ -66,9 +64,48 @@ HWY_INLINE Blocks MakeBlocks(std::uint64_t first, const Rng& rng, const V64* off
       c.word[2][v] = hn::Xor(hn::Xor(UpperHalf(p0), c.word[3][v]), key1);
       c.word[3][v] = p0;
     }
-    key0 = hn::Add(key0, hn::Set(d64, 0x9E3779B9U));
-    key1 = hn::Add(key1, hn::Set(d64, 0xBB67AE85U));
+    key0 = hn::Add(key0, hn::Set(d64, kWeyl0));
+    key1 = hn::Add(key1, hn::Set(d64, kWeyl1));
   }
+}
+
+// Blocks first + offsets[v], lane by lane, in word[w][v]. Requires: offsets below kVectors times the lanes; none carries out of 64 bits.
+HWY_INLINE Blocks MakeBlocks(std::uint64_t first, const Rng& rng, const V64* offsets) {
+  const U32 d;
+  const U64 d64;
+  Blocks c;
+  const std::uint64_t last = first + kVectors * hn::Lanes(d64) - 1;
+  if (HWY_UNLIKELY(first >> 32 != last >> 32)) {
+    HWY_UNROLL(4)
+    for (int v = 0; v < kVectors; ++v) {
+      c.word[0][v] = hn::Add(hn::Set(d64, first), offsets[v]);
+      c.word[1][v] = hn::ShiftRight<32>(c.word[0][v]);
+      c.word[2][v] = hn::Set(d64, rng.step());
+      c.word[3][v] = hn::Set(d64, rng.step() >> 32);
+    }
+    FinishRounds<0>(rng, c);
+    return c;
+  }
+  // Only the counter's lower word differs between these blocks: in the first round one product is the same for all, in the second the
+  // other.
+  const std::uint64_t key = rng.key();
+  const std::uint64_t product1 = std::uint64_t{kMul1} * static_cast<std::uint32_t>(rng.step());
+  const auto word0 = static_cast<std::uint32_t>((product1 >> 32) ^ (first >> 32) ^ key);
+  const std::uint64_t product0 = std::uint64_t{kMul0} * word0;
+  const V64 with_word2 = hn::Set(d64, (rng.step() >> 32) ^ (key >> 32));
+  const V64 with_word0 = hn::Set(d64, product1 ^ (key + kWeyl0));
+  const V64 with_word3 = hn::Set(d64, (product0 >> 32) ^ ((key >> 32) + kWeyl1));
+  HWY_UNROLL(4)
+  for (int v = 0; v < kVectors; ++v) {
+    const V64 counter = hn::Add(hn::Set(d64, first), offsets[v]);
+    const V64 p0 = hn::MulEven(hn::BitCast(d, counter), hn::Set(d, kMul0));
+    const V64 p1 = hn::MulEven(hn::BitCast(d, hn::Xor(UpperHalf(p0), with_word2)), hn::Set(d, kMul1));
+    c.word[0][v] = hn::Xor(UpperHalf(p1), with_word0);
+    c.word[1][v] = p1;
+    c.word[2][v] = hn::Xor(p0, with_word3);
+    c.word[3][v] = hn::Set(d64, product0);
+  }
+  FinishRounds<2>(rng, c);
   return c;
 }
 

@@ -49,8 +49,10 @@ HWY_INLINE std::int64_t Count(Mask mask) {
 struct Rounder {
   VF least, most, scale, step;
   RoundMode mode;
+  int word_bits, frac_bits;
 
-  explicit HWY_INLINE Rounder(const RoundCall& call) : mode(call.mode) {
+  explicit HWY_INLINE Rounder(const RoundCall& call)
+      : mode(call.mode), word_bits(call.int_bits + call.frac_bits), frac_bits(call.frac_bits) {
     const F32 d;
     const float unit = std::ldexp(1.0F, -call.frac_bits);
     const float limit = std::ldexp(1.0F, call.int_bits - 1);
@@ -76,6 +78,37 @@ struct Rounder {
     const VF down = hn::IfThenElseZero(hn::Le(fraction, hn::Set(d, -0.5F)), hn::Set(d, -1.0F));
     return Value(hn::Add(whole, hn::Add(up, down)));
   }
+
+#if HWY_TARGET == HWY_AVX3
+  // Whether `StochasticFromNearest` may stand for `Stochastic`: adding its constant must leave whole numbers, and no power of two that it
+  // uses may leave float32.
+  [[nodiscard]] HWY_INLINE bool TakesNearest() const { return word_bits <= 23 && frac_bits >= -64 && frac_bits <= 64; }
+
+  // `Stochastic` in fewer instructions: from the nearest whole number n instead of the one toward zero. Everything is 2^32 times as large,
+  // so that the rest r = x - n, within [-1/2, 1/2], is 2^32 r at once, which converts with a sign, and rounding up comes with converting.
+  // Above n it goes up where R < ceil(2^32 r), as before. Below n, which is above n - 1 by 1 - r', r' = -r: the fraction toward zero is
+  // 1 - r' for x > 0, up where R < 2^32 - floor(2^32 r'), so down from n where 2^32 - 1 - R < floor(2^32 r'); and for x < 0 it is -r', down
+  // by the same condition. 2^31, which signed integers lack, becomes -2^31, whose magnitude without a sign is right.
+  HWY_INLINE VF StochasticFromNearest(VF src, VU random) const {
+    const F32 d;
+    const I32 di;
+    const U32 du;
+    const VF scale32 = hn::Mul(scale, hn::Set(d, 0x1p32F));
+    const VF whole_numbers = hn::Set(d, 0x1.8p55F);
+    const VF x = hn::Min(hn::Max(src, least), most);
+    const VF nearest = hn::Sub(hn::MulAdd(x, scale32, whole_numbers), whole_numbers);
+    const VF rest = hn::MulSub(x, scale32, nearest);
+    const VI next{_mm512_cvt_roundps_epi32(rest.raw, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC)};
+    const VU reach = hn::BitCast(du, hn::Abs(next));
+    const VU drawn = hn::Xor(random, hn::BitCast(du, hn::ShiftRight<31>(hn::BitCast(di, rest))));
+    const VF one = hn::CopySign(hn::Set(d, 0x1p32F), rest);
+    const VF whole{_mm512_mask_add_ps(nearest.raw, _mm512_cmplt_epu32_mask(drawn.raw, reach.raw), nearest.raw, one.raw)};
+    return hn::MulAdd(whole, hn::Mul(step, hn::Set(d, 0x1p-32F)), hn::Zero(d));
+  }
+#else
+  [[nodiscard]] HWY_INLINE bool TakesNearest() const { return false; }
+  HWY_INLINE VF StochasticFromNearest(VF src, VU random) const { return Stochastic(src, random); }
+#endif
 
   // With u = R / 2^32 and g = |fraction| * 2^32, exact in float32: a fraction above zero goes up where u < fraction, that is
   // R < ceil(g); one below zero goes down where u - 1 >= fraction, that is 2^32 - 1 - R < floor(g).
@@ -193,19 +226,25 @@ std::int64_t Round(const RoundCall& call) {
     HWY_ALIGN std::uint32_t words[kChunk];
     const std::uint32_t* draws = words;
     std::int64_t first = 0;
-    const auto make = [&](std::int64_t i, VF src) HWY_ATTR {
-      hwy::Prefetch(call.src + i + kAhead);  // may be beyond the end: that is no access
-      return rounder.Stochastic(src, hn::LoadU(U32(), draws + (i - first)));
-    };
     // Whole vectors of words behind those that the first element may have to skip.
-    const std::int64_t step = call.draw == RoundDraw::word && (call.first_index + static_cast<std::uint64_t>(head)) % 4 != 0
-                                  ? kChunk - 16
-                                  : kChunk;
-    while (first < call.count) {
-      draws = Draw(call, call.first_index + static_cast<std::uint64_t>(first), words);
-      const std::int64_t end = std::min(call.count, first == 0 && head > 0 ? head : first + step);
-      nan += ForVectors(call, first, end, streamed != 0 && first >= head ? 1 : 0, make);
-      first = end;
+    const std::int64_t step =
+        call.draw == RoundDraw::word && (call.first_index + static_cast<std::uint64_t>(head)) % 4 != 0 ? kChunk - 16 : kChunk;
+    const auto in_chunks = [&](const auto& stochastic) HWY_ATTR {
+      const auto make = [&](std::int64_t i, VF src) HWY_ATTR {
+        hwy::Prefetch(call.src + i + kAhead);  // may be beyond the end: that is no access
+        return stochastic(src, hn::LoadU(U32(), draws + (i - first)));
+      };
+      while (first < call.count) {
+        draws = Draw(call, call.first_index + static_cast<std::uint64_t>(first), words);
+        const std::int64_t end = std::min(call.count, first == 0 && head > 0 ? head : first + step);
+        nan += ForVectors(call, first, end, streamed != 0 && first >= head ? 1 : 0, make);
+        first = end;
+      }
+    };
+    if (rounder.TakesNearest()) {
+      in_chunks([&](VF src, VU random) HWY_ATTR { return rounder.StochasticFromNearest(src, random); });
+    } else {
+      in_chunks([&](VF src, VU random) HWY_ATTR { return rounder.Stochastic(src, random); });
     }
   }
   if (streamed != 0) hwy::FlushStream();
