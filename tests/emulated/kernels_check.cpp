@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compares every kernel of three families that this processor can run with the plain one; small, so that it is quick when emulated. Its
+// Compares every kernel of every family that this processor can run with the plain one; small, so that it is quick when emulated. Its
 // argument is the instruction set that must be the best one here; prints what differs; returns 1 then.
 #include "bitwright/core/rng.h"
+#include "bitwright/kernels/conv_shifted/conv_shifted.h"
+#include "bitwright/kernels/fixed_point/fixed_point.h"
 #include "bitwright/kernels/gemv_int8/gemv_int8.h"
 #include "bitwright/kernels/gemv_packed/gemv_packed.h"
 #include "bitwright/kernels/quantize/quantize.h"
@@ -142,6 +144,152 @@ void check_quantize(const QuantizeKernel& kernel) {
   }
 }
 
+std::vector<std::int16_t> random_words(std::int64_t count, int bits, std::string_view key) {
+  const Rng rng(4, key);
+  std::vector<std::int16_t> words;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto word = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(i), std::uint64_t{1} << bits));
+    words.push_back(static_cast<std::int16_t>(word - (std::int64_t{1} << (bits - 1))));
+  }
+  return words;
+}
+
+void check_fixed_rounding(const FixedPointKernel& kernel) {
+  const Rng rng(5, "kernels_check");
+  std::vector<std::int64_t> acc;
+  for (std::uint64_t i = 0; i < 301; ++i)
+    acc.push_back(static_cast<std::int64_t>(std::ldexp(rng.normal(i), static_cast<int>(i % 50))) / (i % 7 == 0 ? 16 : 1) *
+                  (i % 7 == 0 ? 16 : 1));
+  for (const FixedRounding rounding : {FixedRounding::nearest_down, FixedRounding::stochastic}) {
+    for (const int shift : {-3, 0, 1, 14, 31, 32, 33, 40}) {
+      FixedRoundCall call{.acc = acc.data(),
+                          .count = std::ssize(acc),
+                          .first_index = 5,
+                          .change = {.shift = shift, .word_bits = 16, .rounding = rounding, .rng = &rng}};
+      std::vector<std::int16_t> found(acc.size());
+      std::vector<std::int16_t> wanted(acc.size());
+      call.dst = wanted.data();
+      const std::int64_t moved = fixed_round_reference(call);
+      call.dst = found.data();
+      expect(fixed_round(kernel, call) == moved && found == wanted, kernel.name, "rounding, shift", static_cast<std::int64_t>(rounding),
+             shift);
+    }
+  }
+}
+
+// A convolution with everything that moves its windows, and the gradient of its weights.
+void check_fixed_convolution(const FixedPointKernel& kernel) {
+  const FixedConvShape shape{.channels = 5,
+                             .height = 9,
+                             .width = 11,
+                             .outputs = 37,
+                             .kernel_height = 3,
+                             .kernel_width = 3,
+                             .stride_y = 2,
+                             .pad_top = 1,
+                             .pad_left = 1,
+                             .out_height = 5,
+                             .out_width = 11};
+  constexpr std::int64_t kImages = 2;
+  const std::int64_t src_plane = shape.channels * shape.height * shape.width;
+  const std::int64_t dst_plane = shape.outputs * shape.out_height * shape.out_width;
+  const std::vector<std::int16_t> src = random_words(kImages * src_plane, 16, "src");
+  const std::vector<std::int64_t> bias(static_cast<std::size_t>(shape.outputs), -12345);
+  const Rng rng(6, "kernels_check");
+  for (const int weight_bits : {8, 16}) {
+    const std::vector<std::int16_t> weights = random_words(shape.outputs * shape.depth(), weight_bits, "weights");
+    const FixedDigits digits = fixed_digits(16, weight_bits);
+    FixedPacked packed(fixed_packed_conv_count(shape, digits));
+    fixed_pack_conv(shape, FixedConvWeights::forward, {.narrow = weights.data()}, digits, packed.data());
+    FixedPacked scratch(fixed_convolve_scratch_bytes(shape) / 2 + 64);
+    const FixedConvCall call{.shape = shape,
+                             .src = src.data(),
+                             .src_image_stride = src_plane,
+                             .images = kImages,
+                             .last_row = shape.out_height,
+                             .packed = packed.data(),
+                             .digits = digits,
+                             .scratch = reinterpret_cast<std::byte*>(scratch.data())};
+    const FixedEpilogue epilogue{.bias = bias.data(),
+                                 .activation = FixedEpilogue::Activation::relu,
+                                 .change = {.shift = weight_bits + 3, .word_bits = 16, .rounding = FixedRounding::stochastic, .rng = &rng}};
+    std::vector<std::int16_t> found(static_cast<std::size_t>(kImages * dst_plane));
+    std::vector<std::int16_t> wanted(found.size());
+    const std::int64_t moved = fixed_convolve_reference(call, shape, FixedConvWeights::forward, {.narrow = weights.data()}, epilogue,
+                                                        {.codes = wanted.data()}, dst_plane);
+    expect(fixed_convolve(kernel, call, epilogue, {.codes = found.data()}, dst_plane) == moved && found == wanted, kernel.name,
+           "convolution, bits of weights", weight_bits, 0);
+  }
+  const std::vector<std::int16_t> errors = random_words(kImages * dst_plane, 16, "errors");
+  const FixedDigits digits = fixed_digits(16, 16);
+  FixedPacked scratch(fixed_weight_gradient_scratch_bytes(shape, digits) / 2 + 64);
+  std::vector<std::int64_t> found(static_cast<std::size_t>(shape.outputs * shape.depth()), 7);
+  std::vector<std::int64_t> wanted(found);
+  FixedWeightGradientCall call{.layer = shape,
+                               .src = src.data(),
+                               .src_image_stride = src_plane,
+                               .errors = errors.data(),
+                               .error_image_stride = dst_plane,
+                               .images = kImages,
+                               .digits = digits,
+                               .dst = found.data(),
+                               .scratch = reinterpret_cast<std::byte*>(scratch.data())};
+  fixed_weight_gradient(kernel, call);
+  call.dst = wanted.data();
+  fixed_weight_gradient_reference(call);
+  expect(found == wanted, kernel.name, "gradient of weights", 0, 0);
+}
+
+// Small whole numbers: sums are exact, whatever their order.
+void check_conv_shifted(const ConvShiftedKernel& kernel) {
+  const ConvShiftedShape shape{.channels = 3,
+                               .height = 9,
+                               .width = 10,
+                               .outputs = 7,
+                               .kernel_height = 3,
+                               .kernel_width = 5,
+                               .pad_top = 1,
+                               .pad_left = 2,
+                               .out_height = 9,
+                               .out_width = 10};
+  const auto floats = [](const std::vector<std::int16_t>& words) { return std::vector<float>(words.begin(), words.end()); };
+  const std::vector<float> src = floats(random_words(shape.channels * shape.height * shape.width, 6, "src"));
+  const std::vector<float> weights =
+      floats(random_words(shape.outputs * shape.channels * shape.kernel_height * shape.kernel_width, 6, "w"));
+  const std::vector<float> bias = floats(random_words(shape.outputs, 6, "bias"));
+  const ConvShiftedWeights packed(shape, weights);
+  std::vector<float> scratch(static_cast<std::size_t>(shape.scratch_count()));
+  std::vector<float> found(static_cast<std::size_t>(shape.outputs * shape.out_height * shape.out_width));
+  kernel.function({.shape = &shape,
+                   .weights = &packed,
+                   .bias = bias.data(),
+                   .activation = Activation::relu,
+                   .src = src.data(),
+                   .scratch = scratch.data(),
+                   .dst = found.data()});
+  std::vector<float> wanted;
+  for (std::int64_t o = 0; o < shape.outputs; ++o) {
+    for (std::int64_t y = 0; y < shape.out_height; ++y) {
+      for (std::int64_t x = 0; x < shape.out_width; ++x) {
+        float sum = bias[static_cast<std::size_t>(o)];
+        for (std::int64_t c = 0; c < shape.channels; ++c) {
+          for (std::int64_t i = 0; i < shape.kernel_height; ++i) {
+            for (std::int64_t j = 0; j < shape.kernel_width; ++j) {
+              const std::int64_t row = y + i - shape.pad_top;
+              const std::int64_t column = x + j - shape.pad_left;
+              if (row < 0 || row >= shape.height || column < 0 || column >= shape.width) continue;
+              sum += weights[static_cast<std::size_t>(((o * shape.channels + c) * shape.kernel_height + i) * shape.kernel_width + j)] *
+                     src[static_cast<std::size_t>((c * shape.height + row) * shape.width + column)];
+            }
+          }
+        }
+        wanted.push_back(sum > 0.0F ? sum : 0.0F);
+      }
+    }
+  }
+  expect(found == wanted, kernel.name, "convolution", 0, 0);
+}
+
 int check_all(const char* best) {
   int checked = 0;
   for (const GemvPackedKernel& kernel : gemv_packed_kernels()) {
@@ -152,6 +300,12 @@ int check_all(const char* best) {
   }
   for (const QuantizeKernel& kernel : quantize_kernels()) {
     if (isa_available(kernel.isa)) check_quantize(kernel), ++checked;
+  }
+  for (const FixedPointKernel& kernel : fixed_point_kernels()) {
+    if (isa_available(kernel.isa)) check_fixed_rounding(kernel), check_fixed_convolution(kernel), ++checked;
+  }
+  for (const ConvShiftedKernel& kernel : conv_shifted_kernels()) {
+    if (isa_available(kernel.isa)) check_conv_shifted(kernel), ++checked;
   }
   const std::string_view found = isa_name(available_isas().back());
   std::printf("%d kernels, best instruction set %.*s, %d differences\n", checked, static_cast<int>(found.size()), found.data(), failures);

@@ -4,6 +4,15 @@
 #include <string>
 #include <vector>
 
+/// In front of a function: it is compiled for several instruction sets, and the loader picks one. For plain loops that the compiler turns
+/// into vectors; kernels proper are written with Highway. Other compilers, and sanitizers, whose checks would run in the loader, take the
+/// plain function.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define BITWRIGHT_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+#else
+#define BITWRIGHT_CLONES
+#endif
+
 namespace bitwright {
 
 /// Marketing name of the processor, e.g. `AMD EPYC`; `unknown` where the system does not say.

@@ -2,6 +2,25 @@
 #include "bitwright/core/error.h"
 
 namespace bitwright {
+namespace {
+
+std::string on_one_line(std::string_view message) {
+  std::string line;
+  line.reserve(message.size());
+  for (const char character : message) {
+    const auto byte = static_cast<unsigned char>(character);
+    if (byte < 0x20 || byte == 0x7F) {
+      line += fmt::format("\\x{:02x}", static_cast<unsigned>(byte));
+    } else {
+      line += character;
+    }
+  }
+  return line;
+}
+
+}  // namespace
+
+Error::Error(ErrorCode code, std::string_view message) : code_(code), message_(on_one_line(message)) {}
 
 int exit_code(ErrorCode code) noexcept {
   switch (code) {

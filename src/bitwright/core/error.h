@@ -27,7 +27,8 @@ enum class ErrorCode {
 /// The message is one line: `where: what is wrong (found X, need Y); how to fix.`
 class Error : public std::exception {
  public:
-  Error(ErrorCode code, std::string message) : code_(code), message_(std::move(message)) {}
+  /// Names in a message are often a file's, and may hold anything: control characters become `\xNN`.
+  Error(ErrorCode code, std::string_view message);
 
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }
   [[nodiscard]] const std::string& message() const noexcept { return message_; }

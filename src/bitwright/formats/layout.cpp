@@ -2,6 +2,7 @@
 #include "bitwright/formats/layout.h"
 
 #include "bitwright/core/assert.h"
+#include "bitwright/core/cpu.h"
 
 #include <algorithm>
 #include <array>
@@ -9,7 +10,28 @@
 #include <cstring>
 
 namespace bitwright {
+namespace layout_loops {
+
+// The eight codes in the lowest bits of each word become its bytes. Halves are moved apart three times: four codes to every 32 bits, two
+// to 16, one to 8.
+BITWRIGHT_CLONES void spread_codes(std::uint64_t* words, std::size_t count, int code_bits) noexcept {
+  const auto low_bits = [](int bits) { return (std::uint64_t{1} << bits) - 1; };
+  const std::uint64_t fours = low_bits(4 * code_bits);
+  const std::uint64_t pairs = low_bits(2 * code_bits) * 0x0000'0001'0000'0001;
+  const std::uint64_t codes = low_bits(code_bits) * 0x0001'0001'0001'0001;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint64_t word = words[i];
+    word = (word & fours) | (word >> (4 * code_bits) & fours) << 32;
+    word = (word & pairs) | (word >> (2 * code_bits) & pairs) << 16;
+    words[i] = (word & codes) | (word >> code_bits & codes) << 8;
+  }
+}
+
+}  // namespace layout_loops
+
 namespace {
+
+using layout_loops::spread_codes;
 
 constexpr std::int64_t kTritsPerByte = 5;
 constexpr int kBase3Bytes = 243;  // 3^5: bytes 0 .. 242 mean something
@@ -65,13 +87,7 @@ void unpack_step(std::uint64_t word, std::int32_t* dst) noexcept {
 
 template <int kCodeBits>
 void unpack_step(std::uint64_t word, std::uint8_t* dst) noexcept {
-  // Halves are moved apart three times: four codes to every 32 bits, two to 16, one to 8.
-  constexpr auto low_bits = [](int bits) { return (std::uint64_t{1} << bits) - 1; };
-  word = (word & low_bits(4 * kCodeBits)) | (word >> (4 * kCodeBits) & low_bits(4 * kCodeBits)) << 32;
-  constexpr std::uint64_t kPairs = low_bits(2 * kCodeBits) * 0x0000'0001'0000'0001;
-  word = (word & kPairs) | (word >> (2 * kCodeBits) & kPairs) << 16;
-  constexpr std::uint64_t kCodes = low_bits(kCodeBits) * 0x0001'0001'0001'0001;
-  word = (word & kCodes) | (word >> kCodeBits & kCodes) << 8;
+  spread_codes(&word, 1, kCodeBits);
   std::memcpy(dst, &word, sizeof word);
 }
 
@@ -83,12 +99,24 @@ void unpack_steps(std::span<const std::byte> src, std::span<Code> codes) noexcep
       src.size() < sizeof(std::uint64_t) ? 0 : std::min(steps, (src.size() - sizeof(std::uint64_t)) / kCodeBits + 1);
   const std::byte* from = src.data();
   Code* dst = codes.data();
-  for (std::size_t i = 0; i < whole_words; ++i, from += kCodeBits, dst += kCodesInStep) {
+  std::size_t i = 0;
+  if constexpr (sizeof(Code) == 1) {
+    std::array<std::uint64_t, 64> words;
+    for (; i + words.size() <= whole_words; i += words.size(), dst += sizeof words) {
+      for (std::uint64_t& word : words) {
+        std::memcpy(&word, from, sizeof word);
+        from += kCodeBits;
+      }
+      spread_codes(words.data(), words.size(), kCodeBits);
+      std::memcpy(dst, words.data(), sizeof words);
+    }
+  }
+  for (; i < whole_words; ++i, from += kCodeBits, dst += kCodesInStep) {
     std::uint64_t word = 0;
     std::memcpy(&word, from, sizeof word);
     unpack_step<kCodeBits>(word, dst);
   }
-  for (std::size_t i = whole_words; i < steps; ++i, from += kCodeBits, dst += kCodesInStep) {
+  for (; i < steps; ++i, from += kCodeBits, dst += kCodesInStep) {
     std::uint64_t word = 0;
     std::memcpy(&word, from, kCodeBits);
     unpack_step<kCodeBits>(word, dst);

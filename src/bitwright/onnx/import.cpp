@@ -8,20 +8,6 @@
 namespace bitwright {
 namespace {
 
-/// Names in messages are the file's, and may hold anything.
-std::string printable(std::string_view message) {
-  std::string text;
-  for (const char c : message) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F) {
-      text += fmt::format("\\x{:02x}", static_cast<unsigned>(byte));
-    } else {
-      text += c;
-    }
-  }
-  return text;
-}
-
 Imported import_bytes(std::span<const std::byte> file, const std::string& source, const std::optional<std::filesystem::path>& folder,
                       std::function<void(std::span<const std::byte>)> release) {
   try {
@@ -29,7 +15,7 @@ Imported import_bytes(std::span<const std::byte> file, const std::string& source
     onnx::TensorBytes tensors(source, folder, std::move(release));
     return onnx::Importer(proto, tensors, source).run();
   } catch (const Error& error) {
-    const std::string message = printable(error.message());
+    const std::string& message = error.message();
     throw Error(error.code(), message.starts_with(source + ":") ? message : source + ": " + message);
   }
 }

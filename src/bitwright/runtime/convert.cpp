@@ -2,6 +2,7 @@
 #include "bitwright/runtime/convert.h"
 
 #include "bitwright/core/assert.h"
+#include "bitwright/core/cpu.h"
 #include "bitwright/runtime/parallel_for.h"
 #include "bitwright/runtime/strided_copy.h"
 
@@ -11,14 +12,6 @@
 #include <cstring>
 #include <numeric>
 #include <type_traits>
-
-// The loop over an image is compiled for several instruction sets; the loader picks one. Other compilers, and sanitizers, whose checks
-// would run in the loader, take the plain one.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define BITWRIGHT_CLONES __attribute__((target_clones("arch=skylake-avx512", "avx2", "default")))
-#else
-#define BITWRIGHT_CLONES
-#endif
 
 namespace bitwright {
 namespace convert_loops {
@@ -74,6 +67,13 @@ inline void store(float x, std::uint8_t& dst) noexcept { dst = static_cast<std::
 inline void store(float x, std::int8_t& dst) noexcept { dst = static_cast<std::int8_t>(nearest(std::min(std::max(x, -128.0F), 127.0F))); }
 
 constexpr std::int64_t kChunk = 4096;
+
+// Elements that a thread takes at once: about kChunk, so that all threads have equally many, in whole lines of kLine.
+std::int64_t chunk_of(std::int64_t count, int threads) noexcept {
+  constexpr std::int64_t kLine = 256;
+  const std::int64_t rounds = std::max<std::int64_t>(1, (count + threads * kChunk - 1) / (threads * kChunk));
+  return (count + rounds * threads * kLine - 1) / (rounds * threads * kLine) * kLine;
+}
 
 // What only moves is copied.
 template <typename Element>
@@ -179,27 +179,27 @@ bool convert_all(const Axes& axes, const Src* src, Dst* dst, float factor, int t
   std::atomic<bool> ordered = true;
   const std::int64_t count = axes.counts.front();
   if (axes.counts.size() == 1) {
-    const std::int64_t chunks = (count + kChunk - 1) / kChunk;
-    parallel_for(threads, chunks, [&](std::int64_t i) {
-      const std::int64_t first = i * kChunk;
+    const std::int64_t chunk = chunk_of(count, threads);
+    parallel_for(threads, (count + chunk - 1) / chunk, [&](std::int64_t i) {
+      const std::int64_t first = i * chunk;
       if (!convert_line(src + first * axes.src_strides[0], axes.src_strides[0], dst + first * axes.dst_strides[0], axes.dst_strides[0],
-                        std::min(kChunk, count - first), factor))
+                        std::min(chunk, count - first), factor))
         ordered = false;
     });
     return ordered;
   }
   // One image, few channels: the outermost axis is the pixels, which threads share in chunks.
   if (axes.counts.size() == 2 && count > kChunk) {
-    const std::int64_t chunks = (count + kChunk - 1) / kChunk;
-    parallel_for(threads, chunks, [&](std::int64_t i) {
-      const std::int64_t first = i * kChunk;
+    const std::int64_t chunk = chunk_of(count, threads);
+    parallel_for(threads, (count + chunk - 1) / chunk, [&](std::int64_t i) {
+      const std::int64_t first = i * chunk;
       const std::vector<std::int64_t>& strides = axes.dst_strides;
       bool good = true;
       if (axes.counts[1] <= 4 && axes.src_strides[0] == 1 && strides[1] == 1 && strides[0] == axes.counts[1]) {
-        good = spread_channels(src + first, axes.src_strides[1], dst + first * strides[0], axes.counts[1], std::min(kChunk, count - first),
+        good = spread_channels(src + first, axes.src_strides[1], dst + first * strides[0], axes.counts[1], std::min(chunk, count - first),
                                factor);
       } else {
-        for (std::int64_t j = first; j < std::min(first + kChunk, count); ++j)
+        for (std::int64_t j = first; j < std::min(first + chunk, count); ++j)
           good &= convert_axes(axes, 1, src + j * axes.src_strides[0], dst + j * strides[0], factor);
       }
       if (!good) ordered = false;

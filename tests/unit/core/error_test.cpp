@@ -32,6 +32,12 @@ TEST(Error, FailFormatsTheMessageAndKeepsTheCode) {
                      [] { fail(ErrorCode::unsupported, "{}: bad (found {}, need {}); fix it.", "x", 3, 4); });
 }
 
+TEST(Error, MessagesAreOneLineWhateverNamesHold) {
+  test::expect_error(
+      ErrorCode::invalid_input, "net: bad name (found \"a\\x0ab\\x1b[0m\\x7f\xc3\xa9\", need printable text); rename it.",
+      [] { fail(ErrorCode::invalid_input, "net: bad name (found \"{}\", need printable text); rename it.", "a\nb\x1b[0m\x7f\xc3\xa9"); });
+}
+
 TEST(Error, IsAStandardExceptionWithTheSameText) {
   const Error error(ErrorCode::io, "disk: full");
   const std::exception& base = error;

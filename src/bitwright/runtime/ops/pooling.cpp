@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "bitwright/core/cpu.h"
 #include "bitwright/model/window.h"
 #include "bitwright/runtime/ops/plan_ops.h"
 #include "bitwright/runtime/parallel_for.h"
@@ -6,14 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-
-// Compiled for several instruction sets; the loader picks one. Other compilers, and sanitizers, whose checks would run in the loader, take
-// the plain one.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define BITWRIGHT_CLONES __attribute__((target_clones("arch=skylake-avx512", "avx2", "default")))
-#else
-#define BITWRIGHT_CLONES
-#endif
 
 namespace bitwright {
 namespace pool_loops {
