@@ -32,6 +32,14 @@ BITWRIGHT_CLONES void largest_along(const std::uint8_t* columns, std::int64_t ch
   }
 }
 
+// sums += codes, channel by channel.
+BITWRIGHT_CLONES void add(const std::uint8_t* codes, std::int32_t* sums, std::int64_t count) noexcept {
+  for (std::int64_t c = 0; c < count; ++c) sums[c] += codes[c];
+}
+BITWRIGHT_CLONES void add(const std::int8_t* codes, std::int32_t* sums, std::int64_t count) noexcept {
+  for (std::int64_t c = 0; c < count; ++c) sums[c] += codes[c];
+}
+
 }  // namespace pool_loops
 
 namespace {
@@ -196,10 +204,7 @@ void mean_of_codes(const Code* src, const Shape& shape, float factor, std::int32
   const std::int64_t pixels = shape[2] * shape[3];
   for (std::int64_t n = 0; n < shape[0]; ++n, src += pixels * channels, dst += channels) {
     std::fill_n(sums, channels, 0);
-    for (std::int64_t i = 0; i < pixels; ++i) {
-#pragma omp simd
-      for (std::int64_t c = 0; c < channels; ++c) sums[c] += src[i * channels + c];
-    }
+    for (std::int64_t i = 0; i < pixels; ++i) pool_loops::add(src + i * channels, sums, channels);
 #pragma omp simd
     for (std::int64_t c = 0; c < channels; ++c) dst[c] = static_cast<float>(sums[c]) * factor;
   }
