@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What export_onnx writes, run by ONNX Runtime: the same answers as our own runtime, logits within the derived bound of docs/runtime.md.
-// Real images where the data set is here; otherwise random ones. BITWRIGHT_INTEROP_WHOLE=1 takes whole test sets and every zoo network.
+// Real images where the data set is here; otherwise random ones. BITWRIGHT_INTEROP_WHOLE=1 takes whole test sets, every zoo network and
+// every network in results/.
 #include "tests/interop/onnx_runtime.h"
 #include "bitwright/core/file.h"
 #include "bitwright/core/rng.h"
@@ -15,11 +16,13 @@
 #include "tests/support/temp_folder.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 
 namespace bitwright {
 namespace {
@@ -112,6 +115,13 @@ struct Case {
 
 void PrintTo(const Case& row, std::ostream* stream) { *stream << row.name; }
 
+/// Whether a model is compared by default: the first seed, of the variants that its experiment names under `checked` if it names any.
+bool is_chosen(const std::string& experiment, const std::string& variant, const std::string& seed) {
+  const auto spec = nlohmann::json::parse(std::ifstream(kSource / "results" / experiment / "experiment.json"));
+  const auto checked = spec.value("checked", std::vector<std::string>{});
+  return seed == "seed-1" && (checked.empty() || std::ranges::find(checked, variant) != checked.end());
+}
+
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const ZooEntry& entry : zoo_registry()) {
@@ -121,10 +131,12 @@ std::vector<Case> cases() {
   }
   for (const auto& file : fs::recursive_directory_iterator(kSource / "results")) {
     if (file.path().extension() != ".bw") continue;
-    const std::string path = fs::relative(file.path(), kSource / "results").string();
-    // Whole test sets of MNIST are quick; one seed of each experiment says as much as three.
-    const bool is_first = path.find("mnist") == 0 && path.find("seed-1") != std::string::npos;
-    all.push_back({path.substr(0, path.size() - 9), file.path().string(), is_first || is_whole() ? 0 : 512});
+    const fs::path path = fs::relative(file.path(), kSource / "results");  // EXPERIMENT/VARIANT/SEED/model.bw
+    const std::string experiment = path.begin()->string();
+    const fs::path folder = path.parent_path();
+    if (!is_whole() && !is_chosen(experiment, folder.parent_path().filename().string(), folder.filename().string())) continue;
+    // Whole test sets of MNIST are quick.
+    all.push_back({folder.string(), file.path().string(), is_whole() || experiment.starts_with("mnist") ? 0 : 512});
   }
   for (Case& row : all) {
     for (char& c : row.name) {
