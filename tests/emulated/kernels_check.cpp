@@ -144,13 +144,11 @@ void check_quantize(const QuantizeKernel& kernel) {
   }
 }
 
-std::vector<std::int16_t> random_words(std::int64_t count, int bits, std::string_view key) {
-  const Rng rng(4, key);
+// Codes of `bits` bits with a sign.
+std::vector<std::int16_t> random_words(std::int64_t count, int bits) {
   std::vector<std::int16_t> words;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto word = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(i), std::uint64_t{1} << bits));
-    words.push_back(static_cast<std::int16_t>(word - (std::int64_t{1} << (bits - 1))));
-  }
+  for (const std::int32_t code : random_codes<std::int32_t>(count, 1 << bits))
+    words.push_back(static_cast<std::int16_t>(code - (1 << (bits - 1))));
   return words;
 }
 
@@ -193,11 +191,11 @@ void check_fixed_convolution(const FixedPointKernel& kernel) {
   constexpr std::int64_t kImages = 2;
   const std::int64_t src_plane = shape.channels * shape.height * shape.width;
   const std::int64_t dst_plane = shape.outputs * shape.out_height * shape.out_width;
-  const std::vector<std::int16_t> src = random_words(kImages * src_plane, 16, "src");
+  const std::vector<std::int16_t> src = random_words(kImages * src_plane, 16);
   const std::vector<std::int64_t> bias(static_cast<std::size_t>(shape.outputs), -12345);
   const Rng rng(6, "kernels_check");
   for (const int weight_bits : {8, 16}) {
-    const std::vector<std::int16_t> weights = random_words(shape.outputs * shape.depth(), weight_bits, "weights");
+    const std::vector<std::int16_t> weights = random_words(shape.outputs * shape.depth(), weight_bits);
     const FixedDigits digits = fixed_digits(16, weight_bits);
     FixedPacked packed(fixed_packed_conv_count(shape, digits));
     fixed_pack_conv(shape, FixedConvWeights::forward, {.narrow = weights.data()}, digits, packed.data());
@@ -220,7 +218,7 @@ void check_fixed_convolution(const FixedPointKernel& kernel) {
     expect(fixed_convolve(kernel, call, epilogue, {.codes = found.data()}, dst_plane) == moved && found == wanted, kernel.name,
            "convolution, bits of weights", weight_bits, 0);
   }
-  const std::vector<std::int16_t> errors = random_words(kImages * dst_plane, 16, "errors");
+  const std::vector<std::int16_t> errors = random_words(kImages * dst_plane, 16);
   const FixedDigits digits = fixed_digits(16, 16);
   FixedPacked scratch(fixed_weight_gradient_scratch_bytes(shape, digits) / 2 + 64);
   std::vector<std::int64_t> found(static_cast<std::size_t>(shape.outputs * shape.depth()), 7);
@@ -253,10 +251,9 @@ void check_conv_shifted(const ConvShiftedKernel& kernel) {
                                .out_height = 9,
                                .out_width = 10};
   const auto floats = [](const std::vector<std::int16_t>& words) { return std::vector<float>(words.begin(), words.end()); };
-  const std::vector<float> src = floats(random_words(shape.channels * shape.height * shape.width, 6, "src"));
-  const std::vector<float> weights =
-      floats(random_words(shape.outputs * shape.channels * shape.kernel_height * shape.kernel_width, 6, "w"));
-  const std::vector<float> bias = floats(random_words(shape.outputs, 6, "bias"));
+  const std::vector<float> src = floats(random_words(shape.channels * shape.height * shape.width, 6));
+  const std::vector<float> weights = floats(random_words(shape.outputs * shape.channels * shape.kernel_height * shape.kernel_width, 6));
+  const std::vector<float> bias = floats(random_words(shape.outputs, 6));
   const ConvShiftedWeights packed(shape, weights);
   std::vector<float> scratch(static_cast<std::size_t>(shape.scratch_count()));
   std::vector<float> found(static_cast<std::size_t>(shape.outputs * shape.out_height * shape.out_width));

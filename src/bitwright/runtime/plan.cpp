@@ -78,8 +78,7 @@ void plan_node(PlanBuilder& builder, const Node& node) {
   try {
     plan_function(node.op)(builder, node);
   } catch (const dnnl::error& error) {
-    const bool is_missing = error.status == dnnl_unimplemented || error.status == dnnl_invalid_arguments;
-    fail(is_missing ? ErrorCode::unsupported : ErrorCode::internal,
+    fail(is_missing(error) ? ErrorCode::unsupported : ErrorCode::internal,
          "node \"{}\": oneDNN cannot run this {} (found {}; oneDNN says: {}, need a combination that it implements); rewrite the node.",
          node.name, op_entry(node.op).name, shapes_of(builder, node), error.what());
   }
@@ -108,6 +107,8 @@ const dnnl::engine& cpu_engine() {
   }();
   return kEngine;
 }
+
+bool is_missing(const dnnl::error& error) noexcept { return error.status == dnnl_unimplemented || error.status == dnnl_invalid_arguments; }
 
 ThreadScope::ThreadScope(int threads) noexcept : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
 ThreadScope::~ThreadScope() { omp_set_num_threads(before_); }

@@ -149,6 +149,9 @@ class ConstantCache;
 /// The processor, as oneDNN sees it.
 [[nodiscard]] const dnnl::engine& cpu_engine();
 
+/// Whether oneDNN says that it has no kernel for what was described to it.
+[[nodiscard]] bool is_missing(const dnnl::error& error) noexcept;
+
 /// Makes OpenMP use exactly `threads` threads in regions that this thread starts.
 class ThreadScope {
  public:

@@ -64,6 +64,17 @@ TEST(IntegerWeights, TheRarerSignOfTheLargestSaturates) {
   EXPECT_EQ(integers.largest_error, std::ldexp(1.0, -8));  // one unit: 1/128 of that weight
 }
 
+// Long rows are counted in parts: the sign that is rarer in the last part is the more frequent one of the whole.
+TEST(IntegerWeights, TheRarerSignIsThatOfTheWholeRow) {
+  std::vector<std::int32_t> codes(500, 1);
+  std::fill_n(codes.begin(), 300, 15);
+  std::fill_n(codes.end() - 10, 10, 16);
+  const IntegerWeights integers = integer_weights(powers(codes, Shape{1, 500}));
+  EXPECT_EQ(integers.codes.front(), -128);
+  EXPECT_EQ(integers.codes.back(), 127);
+  EXPECT_EQ(integers.rounded, 10);
+}
+
 TEST(IntegerWeights, EachOutputHasTheUnitOfItsOwnLeastPower) {
   const IntegerWeights integers = integer_weights(powers({15, 16, 13, 0, 1, 3, 0, 0, 0}, Shape{3, 3}));
   EXPECT_EQ(integers.codes, (std::vector<std::int8_t>{2, -2, 1, 0, 1, 2, 0, 0, 0}));

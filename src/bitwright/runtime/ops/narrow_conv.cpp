@@ -95,7 +95,7 @@ NarrowChoice choose_narrow_conv(const Window& window, int threads) {
       try {
         if (std::optional<NarrowPrimitive> shared = shared_by_rows(window, types, threads)) return *std::move(shared);
       } catch (const dnnl::error& error) {
-        if (error.status != dnnl_unimplemented) throw;
+        if (!is_missing(error)) throw;
       }
     }
     return whole(window, types);

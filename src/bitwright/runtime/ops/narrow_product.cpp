@@ -95,8 +95,6 @@ Described describe(PlanBuilder& builder, const Node& node, const FusedTail& tail
   return described;
 }
 
-bool is_unknown(const dnnl::error& error) { return error.status == dnnl_unimplemented || error.status == dnnl_invalid_arguments; }
-
 bool is_slow(const NarrowPrimitive& chosen) {
   return chosen.name.find(":ref:") != std::string::npos || chosen.name.find(":gemm:") != std::string::npos;
 }
@@ -136,7 +134,7 @@ std::vector<std::string> try_narrow_product(PlanBuilder& builder, const Node& no
   try {
     chosen = product.choose(described.types);
   } catch (const dnnl::error& error) {
-    if (!is_unknown(error)) throw;
+    if (!is_missing(error)) throw;
     refusals.push_back(mode + ": oneDNN has no kernel for this shape");
     return refusals;
   }
@@ -159,7 +157,7 @@ std::vector<std::string> try_narrow_product(PlanBuilder& builder, const Node& no
         for (std::int64_t i = 0; i < other->copies; ++i) weights.bias.insert(weights.bias.end(), bias.begin(), bias.end());
       }
     } catch (const dnnl::error& error) {
-      if (!is_unknown(error)) throw;
+      if (!is_missing(error)) throw;
     }
   }
 
